@@ -1,0 +1,20 @@
+# Given to every package as CMAKE_PROJECT_INCLUDE. The ROS wheels export `*__rosidl_generator_py` targets with an include
+# folder that isn't in the wheel, and CMake refuses such a target ("non-existent path"). At the end of the directory the
+# missing folders are dropped from the imported targets; nothing in the environment is touched.
+function(atl_drop_missing_includes)
+  get_property(targets DIRECTORY PROPERTY IMPORTED_TARGETS)
+  foreach(target IN LISTS targets)
+    get_target_property(folders ${target} INTERFACE_INCLUDE_DIRECTORIES)
+    if(NOT folders)
+      continue()
+    endif()
+    set(kept "")
+    foreach(folder IN LISTS folders)
+      if(folder MATCHES "\\$<" OR EXISTS "${folder}")
+        list(APPEND kept "${folder}")
+      endif()
+    endforeach()
+    set_property(TARGET ${target} PROPERTY INTERFACE_INCLUDE_DIRECTORIES "${kept}")
+  endforeach()
+endfunction()
+cmake_language(DEFER CALL atl_drop_missing_includes)
