@@ -1,0 +1,172 @@
+"""AtlNode: the lifecycle node that the four stages derive from.
+
+A stage gives its `PARAMETERS` and overrides `configure`, `activate`, `deactivate`, `cleanup` and
+`diagnostics`; it raises `UserError` where a user can mend the matter. The rest of being a node is here.
+"""
+
+from __future__ import annotations
+
+import traceback
+from enum import IntEnum
+
+from atl_face.errors import UserError
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.task import Future
+
+from atl_node.describe import descriptor
+from atl_node.params import AUTOSTART, Parameter, Value
+from atl_node.qos import reliable
+from atl_node.run import EXIT_USER_ERROR
+
+AUTOSTART_DELAY_S = 0.05  # lets discovery begin before a model load blocks the executor
+
+
+class Level(IntEnum):
+    """diagnostic_msgs/DiagnosticStatus.level."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+    STALE = 3
+
+
+class AtlNode(LifecycleNode):
+    """A lifecycle node with declared parameters, 1 Hz diagnostics and orderly transitions.
+
+    Args:
+        name: node name.
+        parameters: declarations of the stage; `autostart` is added.
+
+    Raises:
+        UserError: a parameter given at the start isn't allowed.
+    """
+
+    def __init__(self, name: str, parameters: list[Parameter], **kwargs):
+        super().__init__(name, **kwargs)
+        self.stopped = Future()  # its result is the exit code of the process
+        self._declared = {p.name: p for p in [*parameters, AUTOSTART]}
+        try:
+            for parameter in self._declared.values():
+                self.declare_parameter(parameter.name, parameter.default, descriptor(parameter))
+                if problem := parameter.problem(self.value(parameter.name)):
+                    raise UserError(f"{name}: {problem}.", "bad_parameter")
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            raise UserError(f"{name}: {error}.", "bad_parameter") from error
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", reliable(10))
+        self.create_timer(1.0, self._publish_diagnostics)
+        if self.value("autostart"):
+            self._starter = self.create_timer(AUTOSTART_DELAY_S, self._autostart)
+
+    # What a stage overrides. All run in the executor's thread.
+
+    def configure(self) -> None:
+        """Load models, open publishers and subscriptions. Raises UserError to refuse."""
+
+    def activate(self) -> None:
+        """Begin to work. Raises UserError to refuse."""
+
+    def deactivate(self) -> None:
+        """Stop working; what `configure` made stays."""
+
+    def cleanup(self) -> None:
+        """Give back what `configure` made; also called at the end, after `deactivate` where active."""
+
+    def diagnostics(self) -> tuple[Level, str, dict[str, object]]:
+        """Level, one sentence and figures for /diagnostics; called once a second while active."""
+        return Level.OK, "active", {}
+
+    # What a stage uses.
+
+    def value(self, name: str) -> Value:
+        """Value of a declared parameter, now."""
+        return self.get_parameter(name).value
+
+    @property
+    def is_active(self) -> bool:
+        """True between activation and deactivation."""
+        return self._state_machine.current_state[1] == "active"
+
+    def advertise(self, msg_type, topic: str, qos: QoSProfile):
+        """A publisher whose QoS can be overridden by `qos_overrides.*` parameters."""
+        overridable = QoSOverridingOptions.with_default_policies()
+        return self.create_publisher(msg_type, topic, qos, qos_overriding_options=overridable)
+
+    def subscribe(self, msg_type, topic: str, callback, qos: QoSProfile):
+        """A subscription whose QoS can be overridden by `qos_overrides.*` parameters."""
+        overridable = QoSOverridingOptions.with_default_policies()
+        return self.create_subscription(msg_type, topic, callback, qos, qos_overriding_options=overridable)
+
+    def finish(self, exit_code: int = 0) -> None:
+        """End the process in good order with `exit_code`; may be called from any thread."""
+        if not self.stopped.done():
+            self.stopped.set_result(exit_code)
+
+    # Lifecycle transitions: rclpy calls these.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.configure, super().on_configure, state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.activate, super().on_activate, state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.deactivate, super().on_deactivate, state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.cleanup, super().on_cleanup, state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if state.label == "active":
+            self._transition(self.deactivate, super().on_deactivate, state)
+        if state.label == "unconfigured":
+            return super().on_shutdown(state)
+        return self._transition(self.cleanup, super().on_shutdown, state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._transition(self.cleanup, super().on_error, state)
+
+    def _transition(self, work, of_rclpy, state: LifecycleState) -> TransitionCallbackReturn:
+        """Runs the stage's `work`: a UserError is told in one sentence (FAILURE), the rest is a bug (ERROR)."""
+        try:
+            work()
+        except UserError as error:
+            self.get_logger().error(str(error))
+            self._tell(Level.ERROR, str(error), {"code": error.code})
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            self.get_logger().error(traceback.format_exc())
+            return TransitionCallbackReturn.ERROR
+        return of_rclpy(state)
+
+    def _autostart(self) -> None:
+        self._starter.cancel()
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            result = trigger()
+            if result != TransitionCallbackReturn.SUCCESS:
+                self.finish(EXIT_USER_ERROR if result == TransitionCallbackReturn.FAILURE else 1)
+                return
+
+    def _check_parameters(self, given) -> SetParametersResult:
+        for parameter in given:
+            declared = self._declared.get(parameter.name)
+            if declared and (problem := declared.problem(parameter.value)):
+                return SetParametersResult(successful=False, reason=problem)
+        return SetParametersResult(successful=True)
+
+    def _publish_diagnostics(self) -> None:
+        state = self._state_machine.current_state[1]
+        level, message, figures = self.diagnostics() if state == "active" else (Level.OK, state, {})
+        self._tell(level, message, figures)
+
+    def _tell(self, level: Level, message: str, figures: dict[str, object]) -> None:
+        status = DiagnosticStatus(level=bytes([level]), name=self.get_fully_qualified_name(), message=message)
+        status.values = [KeyValue(key=key, value=str(value)) for key, value in figures.items()]
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
