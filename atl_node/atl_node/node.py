@@ -9,7 +9,6 @@ from __future__ import annotations
 import traceback
 from enum import IntEnum
 
-from atl_face.errors import UserError
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -18,6 +17,7 @@ from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.task import Future
 
+from atl_face.errors import UserError
 from atl_node.describe import descriptor
 from atl_node.params import AUTOSTART, Parameter, Value
 from atl_node.qos import reliable
@@ -132,7 +132,7 @@ class AtlNode(LifecycleNode):
         return self._transition(self.cleanup, super().on_error, state)
 
     def _transition(self, work, of_rclpy, state: LifecycleState) -> TransitionCallbackReturn:
-        """Runs the stage's `work`: a UserError is told in one sentence (FAILURE), the rest is a bug (ERROR)."""
+        """Runs the stage's `work`; a UserError is told in its sentence (FAILURE), others are bugs (ERROR)."""
         try:
             work()
         except UserError as error:

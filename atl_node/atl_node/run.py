@@ -1,4 +1,4 @@
-"""`run_node`: the main() of every node; ends within a second of SIGINT or SIGTERM, its exit code tells failure."""
+"""`run_node`: the main() of every node. It ends at once on SIGINT or SIGTERM; its exit code tells failure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 import threading
 
 import rclpy
-from atl_face.errors import UserError
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+
+from atl_face.errors import UserError
 
 EXIT_USER_ERROR = 2
 
@@ -50,8 +51,8 @@ def run_node(make_node, args: list[str] | None = None) -> int:
 def watch_signals(stop) -> None:
     """Calls `stop()` from a thread as soon as SIGINT or SIGTERM arrives.
 
-    Python's C handler writes to a socket at once, while a Python handler would wait until the executor's C code
-    returns; so an idle node ends immediately too.
+    Python's C handler writes to a socket at once, while a Python handler would wait until the executor's C
+    code returns; so an idle node ends immediately too.
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
