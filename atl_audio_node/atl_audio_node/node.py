@@ -1,0 +1,198 @@
+"""The audio node: a source, the `say` action and the `interrupt` service, out as a paced stream of 20 ms
+chunks."""
+
+import sys
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from rclpy.action import ActionServer, CancelResponse
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
+from atl_audio_node.convert import chunk_message, end_message, samples_of
+from atl_audio_node.file_source import FileSource
+from atl_audio_node.microphone import MicrophoneSource
+from atl_audio_node.parameters import PARAMETERS
+from atl_audio_node.say_job import SayJob
+from atl_audio_node.sound_stream import SoundStream
+from atl_audio_node.sources import SilentSource, Source
+from atl_audio_node.topic_source import TopicSource
+from atl_face.errors import UserError
+from atl_msgs.action import Say
+from atl_msgs.msg import AudioChunk, Expression
+from atl_node.node import AtlNode, Level
+from atl_node.qos import latched, reliable
+from atl_node.run import run_node
+
+LOOK_S = 0.01  # the pacing thread sleeps until the next chunk is due, at most so long
+SERVICE_S = 0.1  # how often devices are looked after and the progress of `say` is told
+LATENESS_KEPT = 3000  # chunks (one minute) that the figures in the diagnostics are about
+
+
+class AudioNode(AtlNode):
+    """Publishes `audio` and `audio_end`; offers `say` and `interrupt`; source `topic` hears `audio_in`."""
+
+    def __init__(self):
+        super().__init__("audio", PARAMETERS, namespace="/robot_face")
+        self._stream: SoundStream | None = None
+
+    def configure(self) -> None:
+        self._source = self._make_source()
+        # An id that no earlier life of this node has used, so that nobody takes its chunks for more of an old
+        # stream.
+        first_stream_id = self._now_ns() // 1_000_000_000 & 0x7FFFFFFF
+        self._stream = SoundStream(self._source, first_stream_id, self.value("pause_s"))
+        self._lateness_ms: deque[float] = deque(maxlen=LATENESS_KEPT)
+        self._published = 0
+        self._jobs: list[tuple[SayJob, object, Future]] = []
+        self._worker = ThreadPoolExecutor(1, "speech")
+        self._audio = self.advertise(AudioChunk, "audio", reliable(100))
+        self._audio_end = self.advertise(AudioChunk, "audio_end", latched())
+        self._expression = self.advertise(Expression, "expression", reliable(10))
+        self._entities = [
+            self.create_service(Trigger, "interrupt", self._interrupt),
+            ActionServer(
+                self, Say, "say", self._execute_say, cancel_callback=lambda _: CancelResponse.ACCEPT
+            ),
+            self.create_timer(SERVICE_S, self._look_after),
+        ]
+        if isinstance(self._source, TopicSource):
+            self._entities.append(self.subscribe(AudioChunk, "audio_in", self._hear, reliable(100)))
+
+    def activate(self) -> None:
+        self._stream.held = self.value("source") == "file"
+        self._halt = threading.Event()
+        self._pacer = threading.Thread(target=self._pace, name="pacer", daemon=True)
+        self._pacer.start()
+
+    def deactivate(self) -> None:
+        self._halt.set()
+        self._pacer.join()
+
+    def cleanup(self) -> None:
+        if self._stream is None:
+            return
+        self._stream.interrupt()
+        self._source.close()
+        self._worker.shutdown(cancel_futures=True)
+        for _, _, done in self._jobs:
+            done.cancel()
+        for entity in self._entities:
+            entity.destroy()
+        for publisher in (self._audio, self._audio_end, self._expression):
+            self.destroy_publisher(publisher)
+        self._stream = None
+
+    def diagnostics(self) -> tuple[Level, str, dict[str, object]]:
+        figures = {
+            "source": self.value("source"),
+            "stream_id": self._stream.stream_id,
+            "chunks": self._published,
+            "late_ms_p99": round(float(np.percentile(list(self._lateness_ms) or [0.0], 99)), 2),
+            "chunks_given_up": self._stream.gap_chunks,
+            "chunks_lost": self._source.lost,
+        }
+        if self._source.problem:
+            return Level.ERROR, self._source.problem, figures
+        if self._stream.held:
+            return Level.WARN, f"waiting for {self.value('min_subscribers')} subscriber(s) of audio", figures
+        return Level.OK, "speaking" if self._stream.speaking else "running", figures
+
+    def _make_source(self) -> Source:
+        kind, path = self.value("source"), self.value("path")
+        if kind == "microphone":
+            return MicrophoneSource(self.value("device"), self.value("device_rate_hz"))
+        if kind == "topic":
+            return TopicSource()
+        if kind == "silence":
+            return SilentSource()
+        if not path:
+            raise UserError(
+                "The source is `file`, but no file is given: set `path` to a sound file.", "no_file"
+            )
+        return FileSource(path, self.value("loop"))
+
+    def _now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
+
+    def _pace(self) -> None:
+        """The pacing thread: publishes each chunk when it is due."""
+        wait_s = 0.0
+        while not self._halt.wait(wait_s):
+            if self._stream.held and self._audio.get_subscription_count() >= self.value("min_subscribers"):
+                self._stream.held = False
+            for chunk in self._stream.pull(self._now_ns()):
+                self._audio.publish(chunk_message(chunk))
+                self._lateness_ms.append((self._now_ns() - chunk.media_time_ns) / 1e6)
+                self._published += 1
+            if end := self._stream.take_end():
+                self._audio_end.publish(end_message(end))
+            due_ns = self._stream.next_due_ns
+            wait_s = LOOK_S if due_ns is None else min(LOOK_S, max(0.0, (due_ns - self._now_ns()) / 1e9))
+
+    def _hear(self, message: AudioChunk) -> None:
+        samples = samples_of(message.samples)
+        self._source.push(
+            message.stream_id, message.first_sample, message.sample_rate, samples, self._now_ns()
+        )
+
+    def _interrupt(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        for job, _, _ in self._jobs:
+            job.cancel("Interrupted.")
+        self._stream.interrupt()
+        response.success, response.message = True, f"Silent from stream {self._stream.stream_id} on."
+        return response
+
+    async def _execute_say(self, goal_handle) -> Say.Result:
+        goal, done = goal_handle.request, Future(executor=self.executor)
+        job = SayJob(
+            self._stream,
+            self._worker,
+            goal.text,
+            samples_of(goal.samples).copy(),
+            goal.sample_rate,
+            self.value("voice"),
+            self.value("words_per_minute"),
+        )
+        self._jobs.append((job, goal_handle, done))
+        await done
+        return Say.Result(ok=job.ok, duration=job.elapsed_s, message=job.message)
+
+    def _look_after(self) -> None:
+        """Ten times a second: devices, and what is being said."""
+        problem = self._source.problem
+        self._source.service(self._now_ns())
+        if self._source.problem and self._source.problem != problem:
+            self.get_logger().error(self._source.problem)
+        self._jobs = [entry for entry in self._jobs if not self._follow(*entry)]
+
+    def _follow(self, job: SayJob, goal_handle, done: Future) -> bool:
+        """Tell the progress of one job; True when it is over."""
+        begun = job.begun
+        if goal_handle.is_cancel_requested:
+            job.cancel("Cancelled.")
+        over = job.poll()
+        goal_handle.publish_feedback(Say.Feedback(progress=job.progress, elapsed=job.elapsed_s))
+        if job.begun and not begun and goal_handle.request.expression.label:
+            self._expression.publish(goal_handle.request.expression)
+        if not over:
+            return False
+        if job.ok:
+            goal_handle.succeed()
+        elif goal_handle.is_cancel_requested:
+            goal_handle.canceled()
+        else:
+            goal_handle.abort()
+        done.set_result(None)
+        return True
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to stop; returns the exit code."""
+    return run_node(AudioNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
