@@ -14,7 +14,7 @@ CROP_SIDE = 2.6
 """Side of the crop in face scales: with a scale of one eye distance (about 90 mm) it spans 234 mm, from mid-forehead
 to 4 cm under a resting chin, so that an opening jaw and 20 degrees of head turn stay inside."""
 CROP_DROP = 0.6  # the crop's centre lies this far from the eyes towards the mouth: room for the jaw, not for the hair
-MOUTH_SCALE = 1.3  # eyes-to-mouth times this equals the eye distance on an average face; steadies the scale under yaw
+MOUTH_SCALE = 1.05  # eyes-to-mouth times this is an average face's eye distance; steadies the scale under yaw
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,61 @@
+"""What the landmarks tell the renderer: the guide-noise mask (ATL-Diff, section 3.2) and line rasters.
+
+All of it is per frame, so it is causal; the paper's mask is normalised over a whole clip, which a live face can't wait for.
+"""
+import cv2
+import numpy as np
+
+from atl_face.topology import BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT, INNER_LIPS, JAW, MOUTH, NOSE, OUTER_LIPS
+
+MASK_SIGMA = 4.0 / 128  # crop sides; the paper's Gaussian kernel of 25 at 128 px (its CREMA-D setting) has sigma 4.1 px
+MASK_FLOOR = 0.1  # the paper's: a little noise everywhere, so that no pixel is beyond change
+MOUTH_WEIGHT = 3.0  # the mouth's points count threefold, as its loss does in the paper's landmark stage (0.8 : 0.2)
+POINT_WEIGHT = np.ones(68, np.float32)
+POINT_WEIGHT[MOUTH] = MOUTH_WEIGHT
+_SUBPIXEL = 4  # fractional bits that OpenCV's drawing takes: sixteenths of a pixel
+_LINES = ((JAW, False), (BROW_RIGHT, False), (BROW_LEFT, False), (NOSE, False), (EYE_RIGHT, True), (EYE_LEFT, True))
+
+
+def guide_mask(points: np.ndarray, size: int) -> np.ndarray:
+    """The guide-noise mask M of a frame: where the landmarks are, noise may change the picture.
+
+    M(u) = f + (1 - f) * g(u) / max g,   g(u) = sum_i w_i exp(-|u - p_i|^2 / (2 sigma^2))
+
+    with the floor f and sigma above. A Gaussian splat is the paper's "rasterise, then blur" without the rounding to
+    pixels, so M moves smoothly with the points and is differentiable in them; it is separable, hence one matrix product.
+
+    Args:
+        points: (68, 2|3) crop coordinates.
+        size: pixels of the crop's side.
+
+    Returns:
+        (size, size) float32 in [f, 1].
+    """
+    grid = (np.arange(size, dtype=np.float32) + 0.5) / size
+    xy = np.asarray(points, np.float32)[:, :2]
+    along_x = np.exp(-((grid - xy[:, :1]) ** 2) / (2 * MASK_SIGMA**2))  # (68, S)
+    along_y = np.exp(-((grid - xy[:, 1:]) ** 2) / (2 * MASK_SIGMA**2))  # (68, S)
+    g = (along_y * POINT_WEIGHT[:, None]).T @ along_x
+    return MASK_FLOOR + (1 - MASK_FLOOR) * g / max(float(g.max()), 1e-6)
+
+
+def _draw(points: np.ndarray, size: int) -> np.ndarray:
+    """Crop coordinates as OpenCV's fixed-point pixels, int32 (n, 1, 2)."""
+    return np.round((points * size - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)[:, None]
+
+
+def rasters(points: np.ndarray, size: int) -> np.ndarray:
+    """Pictures of the landmarks that the network sees beside the noise: (size, size, 3) uint8.
+
+    Channel 0: the opening between the inner lips, filled. 1: lip lines (outer 255, inner 128). 2: all other lines.
+
+    Landmarks through the noise alone cost 3 dB (see docs/results.md for what was measured, and where).
+    """
+    xy = np.asarray(points, np.float64)[:, :2]
+    opening, lips, lines = (np.zeros((size, size), np.uint8) for _ in range(3))
+    cv2.fillPoly(opening, [_draw(xy[INNER_LIPS], size)], 255, cv2.LINE_AA, _SUBPIXEL)
+    cv2.polylines(lips, [_draw(xy[OUTER_LIPS], size)], True, 255, 1, cv2.LINE_AA, _SUBPIXEL)
+    cv2.polylines(lips, [_draw(xy[INNER_LIPS], size)], True, 128, 1, cv2.LINE_AA, _SUBPIXEL)
+    for part, closed in _LINES:
+        cv2.polylines(lines, [_draw(xy[part], size)], closed, 255, 1, cv2.LINE_AA, _SUBPIXEL)
+    return np.dstack([opening, lips, lines])

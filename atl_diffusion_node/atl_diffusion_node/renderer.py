@@ -1,0 +1,147 @@
+"""The renderer: `set_identity` once a portrait, then `render` a frame for every set of landmarks, in order."""
+import time
+from dataclasses import dataclass, field
+from importlib import resources
+
+import cv2
+import numpy as np
+
+from atl_diffusion_node.bridge import sample, start_state
+from atl_diffusion_node.guide import guide_mask, rasters
+from atl_diffusion_node.portrait import Portrait
+from atl_diffusion_node.runtime import FACE_SIZE, Runtime
+from atl_diffusion_node.warp import FaceWarp, apply_warp
+
+STEPS = 1  # network evaluations a frame; docs/results.md has the table of 1, 2 and 4 that decided
+
+
+def to_network(picture: np.ndarray) -> np.ndarray:
+    """(S, S, 3) uint8 to (1, 3, S, S) float32 in [-1, 1]."""
+    return (picture.transpose(2, 0, 1)[None].astype(np.float32)) / 127.5 - 1.0
+
+
+def reference_landmarks() -> np.ndarray:
+    """Landmarks (68, 2) of an average face with an open mouth, crop coordinates: what the warp's triangles are made of."""
+    with resources.as_file(resources.files(__package__) / "data" / "reference_face.npy") as path:
+        return np.load(path)
+
+
+@dataclass
+class StageTimes:
+    """Milliseconds of the last frame, by part."""
+
+    warp: float = 0.0
+    guide: float = 0.0
+    network: float = 0.0
+    paste: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.warp + self.guide + self.network + self.paste
+
+
+@dataclass
+class _Identity:
+    """What is computed once a portrait."""
+
+    portrait: Portrait
+    crop: np.ndarray  # (S, S, 3) uint8
+    features: object  # the runtime's own
+    pixels: np.ndarray  # the portrait's region, float32
+    to_px: np.ndarray  # (2, 2): crop coordinates to portrait pixels, linear part
+    base_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: the region's own pixel positions in the picture
+    uv_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: where the region's pixels lie in the network's crop
+
+
+class FaceRenderer:
+    """Draws frames of one face.
+
+    Args:
+        runtime: what evaluates the networks.
+        seed: of the guide noise; the same seed, landmarks and runtime give the same frames to the byte on a CPU.
+        steps: network evaluations a frame.
+    """
+
+    def __init__(self, runtime: Runtime, seed: int = 0, steps: int = STEPS):
+        self.runtime, self.steps, self.seed = runtime, steps, seed
+        self.times = StageTimes()
+        self._warp = FaceWarp(reference_landmarks())
+        self._identity: _Identity | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the frames so far: a new stream begins."""
+        self._noise = np.random.default_rng(self.seed).standard_normal((1, 3, FACE_SIZE, FACE_SIZE), np.float32)
+        self._memory = [None] * self.steps
+
+    @property
+    def portrait(self) -> Portrait | None:
+        return self._identity.portrait if self._identity else None
+
+    def set_identity(self, portrait: Portrait) -> None:
+        """Prepare a portrait; frames from now on show it."""
+        crop = portrait.transform.extract(portrait.picture, FACE_SIZE)
+        features = self.runtime.identity(to_network(crop), _raster_input(portrait.neutral))
+        rows, columns = portrait.region
+        y, x = np.mgrid[rows, columns].astype(np.float32)
+        self._identity = _Identity(
+            portrait, crop, features,
+            pixels=portrait.picture[rows, columns].astype(np.float32),
+            to_px=np.linalg.inv(portrait.transform.matrix[:, :2]).astype(np.float32),
+            base_map=np.stack([x, y], axis=-1),
+            uv_map=portrait.region_uv * FACE_SIZE - 0.5,
+        )  # fmt: skip
+        self.reset()
+
+    def render(self, points: np.ndarray) -> np.ndarray:
+        """The frame for landmarks (68, 2|3) in crop coordinates, as RGB uint8 of the portrait's size."""
+        identity = self._identity
+        if identity is None:
+            raise RuntimeError("set_identity comes before render")
+        clock = [time.perf_counter()]
+
+        def lap() -> float:
+            clock.append(time.perf_counter())
+            return 1e3 * (clock[-1] - clock[-2])
+
+        displacement = self._warp.displacement(identity.portrait.neutral, points, FACE_SIZE)
+        warped = to_network(apply_warp(identity.crop, displacement))
+        self.times.warp = lap()
+        mask = guide_mask(points, FACE_SIZE)
+        guides = np.empty((1, 5, FACE_SIZE // 2, FACE_SIZE // 2), np.float32)
+        guides[:, :3] = _raster_input(points)
+        guides[:, 3] = mask.reshape(FACE_SIZE // 2, 2, FACE_SIZE // 2, 2).mean(axis=(1, 3))
+        start = start_state(warped, mask, self._noise)
+        self.times.guide = lap()
+
+        def predict(x_s: np.ndarray, s: float, index: int) -> np.ndarray:
+            guides[:, 4] = s
+            x_0, self._memory[index] = self.runtime.step(x_s, warped, guides, identity.features, self._memory[index])
+            return x_0
+
+        change = (sample(predict, start, self.steps) - warped)[0].transpose(1, 2, 0) * 127.5  # what a warp can't know
+        self.times.network = lap()
+        frame = self._paste(identity, displacement, change)
+        self.times.paste = lap()
+        return frame
+
+    @staticmethod
+    def _paste(identity: _Identity, displacement: np.ndarray, change: np.ndarray) -> np.ndarray:
+        """Warp the portrait at its own resolution, add the network's change, fade into the untouched picture.
+
+        Where nothing moves and the network changes nothing, the portrait's pixels stay as they are, whatever their size.
+        """
+        moved = cv2.remap(displacement, identity.uv_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        source = identity.base_map + moved @ identity.to_px.T
+        warped = cv2.remap(identity.portrait.picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        delta = cv2.remap(np.ascontiguousarray(change), identity.uv_map, None, cv2.INTER_LINEAR,
+                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        face = identity.pixels + identity.portrait.feather * (warped + delta - identity.pixels)
+        frame = identity.portrait.picture.copy()
+        frame[identity.portrait.region] = np.clip(np.rint(face), 0, 255)
+        return frame
+
+
+def _raster_input(points: np.ndarray) -> np.ndarray:
+    """(1, 3, S/2, S/2) float32 in [0, 1]."""
+    return rasters(points, FACE_SIZE // 2).transpose(2, 0, 1)[None].astype(np.float32) / 255.0

@@ -1,0 +1,117 @@
+"""What evaluates the networks: OpenVINO on a CPU (no torch needed), torch on a GPU; one small interface."""
+from importlib import resources
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from atl_face.errors import UserError
+
+FACE_SIZE = 256  # pixels of the crop's side that the networks see
+MEMORY = ((8, 64, 64), (12, 32, 32), (16, 16, 16))  # (C, H, W) of the temporal memory at FACE_SIZE, see unet.py
+DATA = resources.files(__package__) / "data"
+
+
+class Runtime(Protocol):
+    """Evaluates the identity encoder and the U-Net; arrays as in `unet.py`, in and out as numpy float32."""
+
+    name: str
+
+    def identity(self, portrait: np.ndarray, portrait_rasters: np.ndarray) -> object:
+        """Features of a portrait, in whatever form `step` likes best."""
+
+    def step(self, x_s, warped, guides, features, memory) -> tuple[np.ndarray, object]:
+        """x0_hat (1, 3, S, S) and the memory for the next frame; `memory` None starts a stream."""
+
+
+def supports_bf16() -> bool:
+    """Whether this processor computes bfloat16 natively (AVX512-BF16 or AMX), as OpenVINO sees it."""
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenVinoRuntime:
+    """The exported ONNX graphs on CPU cores.
+
+    Args:
+        threads: cores to use; 0 leaves it to OpenVINO (all).
+        precision: `auto` takes bf16 where the processor has it (1.6-2x as fast, see docs/results.md), else `f32`.
+    """
+
+    def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None):
+        import openvino
+
+        folder = Path(str(DATA)) if folder is None else folder
+        if precision == "auto":
+            precision = "bf16" if supports_bf16() else "f32"
+        self.name = f"openvino-{precision}"
+        options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
+        if threads:
+            options["INFERENCE_NUM_THREADS"] = str(threads)
+        core = openvino.Core()
+        self._identity = core.compile_model(str(folder / "identity.onnx"), "CPU", options)
+        self._unet = core.compile_model(str(folder / "unet.onnx"), "CPU", options).create_infer_request()
+        self._features = None
+
+    def identity(self, portrait, portrait_rasters):
+        result = self._identity([portrait, portrait_rasters])
+        return [np.array(result[i]) for i in range(len(result))]
+
+    def step(self, x_s, warped, guides, features, memory):
+        if memory is None:
+            memory = [np.zeros((1, *shape), np.float32) for shape in MEMORY]
+        values = [np.ascontiguousarray(a, np.float32) for a in (x_s, warped, guides)]
+        result = self._unet.infer([*values, *features, *memory], share_inputs=True)
+        outputs = [np.array(result[i]) for i in range(4)]
+        return outputs[0], outputs[1:]
+
+
+class TorchRuntime:
+    """The same networks in torch, for a GPU: channels-last, bfloat16."""
+
+    def __init__(self, device: str = "cuda", folder: Path | None = None):
+        try:
+            import torch
+            from safetensors.torch import load_file
+        except ImportError as error:
+            raise UserError(f"The torch runtime needs a package that is missing ({error.name}); "
+                            "`pip install torch safetensors`, or use the CPU.", "no_torch") from error  # fmt: skip
+        from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder
+
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("No CUDA device can be used here; take --device cpu.", "no_cuda")
+        folder = Path(str(DATA)) if folder is None else folder
+        weights = load_file(folder / "renderer.safetensors")
+        self._torch, self._device, self.name = torch, device, f"torch-{device}"
+        self._dtype = torch.bfloat16 if device == "cuda" else torch.float32
+        self._nets = []
+        for prefix, net in (("identity.", IdentityEncoder()), ("unet.", GuidedUNet())):
+            net.load_state_dict({k[len(prefix):]: v for k, v in weights.items() if k.startswith(prefix)})
+            self._nets.append(net.eval().to(device, self._dtype, memory_format=torch.channels_last))
+
+    def _in(self, array):
+        return self._torch.from_numpy(np.ascontiguousarray(array)).to(self._device, self._dtype)
+
+    def identity(self, portrait, portrait_rasters):
+        with self._torch.inference_mode():
+            return self._nets[0](self._in(portrait), self._in(portrait_rasters))
+
+    def step(self, x_s, warped, guides, features, memory):
+        with self._torch.inference_mode():
+            if memory is None:
+                memory = [self._in(np.zeros((1, *shape), np.float32)) for shape in MEMORY]
+            x_0, memory = self._nets[1](self._in(x_s), self._in(warped), self._in(guides), features, memory)
+            return x_0.float().cpu().numpy(), memory
+
+
+def make_runtime(device: str = "auto", threads: int = 0, precision: str = "auto") -> Runtime:
+    """The runtime for a device: `cpu` (OpenVINO), `cuda` (torch), `auto` (cuda where torch sees one, else cpu)."""
+    if device == "auto":
+        try:
+            import torch
+
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        except ImportError:
+            device = "cpu"
+    return TorchRuntime("cuda") if device == "cuda" else OpenVinoRuntime(threads, precision)

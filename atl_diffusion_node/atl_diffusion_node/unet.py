@@ -1,0 +1,108 @@
+"""The renderer's network in torch: a small temporal U-Net and its identity encoder. For training, export and CUDA.
+
+Built for two CPU cores: works on 2x2-unshuffled pixels (a 256 px crop is 128 px wide inside), BatchNorm that folds into
+its convolution, ReLU, additive skips; 3.2 GFLOP a frame at 256 px. Time is causal: at three levels an eighth of the
+channels comes from the frame before (Lin, Gan, Han, "TSM: Temporal Shift Module", 2019), so a stream keeps three small
+tensors as its memory, and four frames are the whole temporal field of view: nothing can drift.
+"""
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+CHANNELS = (32, 64, 96, 128)  # by level; widths measured to fit 25 frames/s on 60 % of two cores with room for the graph
+MEMORY_SHARE = 8  # one channel in eight is shifted: TSM's best trade in its table 5
+GUIDE_CHANNELS = 5  # three rasters, the mask M, the time s
+PIXEL_CHANNELS = 12  # RGB of 2 x 2 pixels
+
+
+def memory_shapes(size: int) -> list[tuple[int, int, int]]:
+    """(C, H, W) of the three memory tensors for a crop of `size` pixels."""
+    return [(c // MEMORY_SHARE, size >> (i + 2), size >> (i + 2)) for i, c in enumerate(CHANNELS[1:])]
+
+
+def identity_shapes(size: int) -> list[tuple[int, int, int]]:
+    """(C, H, W) of the four identity features for a crop of `size` pixels."""
+    return [(c, size >> (i + 1), size >> (i + 1)) for i, c in enumerate(CHANNELS)]
+
+
+def conv_bn(inside: int, outside: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inside, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside),
+                         nn.ReLU(inplace=True))  # fmt: skip
+
+
+class Encoder(nn.Module):
+    """Four levels of two convolutions; `mix(level, h)` may change h between a level's two convolutions."""
+
+    def __init__(self, inside: int):
+        super().__init__()
+        widths = (inside, *CHANNELS)
+        self.first = nn.ModuleList(conv_bn(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.second = nn.ModuleList(conv_bn(c, c) for c in CHANNELS)
+
+    def forward(self, h, mix=None):
+        features = []
+        for level, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
+            h = first(h if level == 0 else F.max_pool2d(h, 2))
+            h = second(h if mix is None else mix(level, h))
+            features.append(h)
+        return features
+
+
+class IdentityEncoder(nn.Module):
+    """The portrait's features at every scale, computed once a portrait: (B, 3, S, S), (B, 3, S/2, S/2) -> 4 x (B, C, H, W)."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = Encoder(PIXEL_CHANNELS + 3)
+
+    def forward(self, portrait, portrait_rasters):
+        return self.encoder(torch.cat([F.pixel_unshuffle(portrait, 2), portrait_rasters], 1))
+
+
+class GuidedUNet(nn.Module):
+    """Predicts the frame x_0 from the noised state, the warped portrait, the guides, the identity and a short memory."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = Encoder(2 * PIXEL_CHANNELS + GUIDE_CHANNELS)
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(CHANNELS[:-1], CHANNELS[1:], strict=True))
+        self.decoder = nn.ModuleList(nn.Sequential(conv_bn(c, c), conv_bn(c, c)) for c in CHANNELS[:-1])
+        self.out = nn.Conv2d(CHANNELS[0], PIXEL_CHANNELS, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x_s, warped, guides, identity, memory):
+        """
+        Args:
+            x_s, warped: (B, 3, S, S) in [-1, 1].
+            guides: (B, 5, S/2, S/2): rasters in [0, 1], mask M, time s.
+            identity: four tensors of `identity_shapes`; B may be 1.
+            memory: three tensors (B, C, H, W) of `memory_shapes`: the frame before (zeros at a start); or an int T:
+                the batch is made of clips of T consecutive frames, and memory flows inside each.
+
+        Returns:
+            x0_hat (B, 3, S, S), and the three memory tensors for the next frame.
+        """
+        kept = []
+
+        def mix(level, h):
+            if level == 0:
+                return h + identity[0]
+            k = h.shape[1] // MEMORY_SHARE
+            own = h[:, :k]
+            kept.append(own)
+            past = _shift(own, memory) if isinstance(memory, int) else memory[level - 1]
+            return torch.cat([past, h[:, k:]], 1) + identity[level]
+
+        pixels = torch.cat([F.pixel_unshuffle(x_s, 2), F.pixel_unshuffle(warped, 2), guides], 1)
+        skips = self.encoder(pixels, mix)
+        h = skips[-1]
+        for level in reversed(range(len(self.decoder))):
+            h = self.decoder[level](F.interpolate(self.up[level](h), scale_factor=2.0, mode="nearest") + skips[level])
+        return warped + F.pixel_shuffle(self.out(h), 2).to(warped.dtype), kept
+
+
+def _shift(h, frames: int):
+    """(B * T, C, H, W) one frame later inside each clip of T; the first frame of a clip remembers nothing."""
+    clips = h.unflatten(0, (-1, frames))
+    return torch.cat([torch.zeros_like(clips[:, :1]), clips[:, :-1]], 1).flatten(0, 1)

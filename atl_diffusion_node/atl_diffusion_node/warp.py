@@ -1,0 +1,81 @@
+"""Carry the portrait's pixels to where the landmarks go: a piecewise affine warp on one fixed triangulation."""
+import cv2
+import numpy as np
+from scipy.spatial import Delaunay
+
+from atl_face.topology import LIP_PAIRS
+
+MIN_GAP = 0.006  # crop sides (1.5 px of 256): lips are held this far apart before warping, or their triangles fold over
+BORDER = 5  # anchors along each side of the crop; they stay, so the warp fades out towards the crop's edge
+_MARGIN = 1.0 / 128  # the anchors lie just outside, so that every pixel of the crop is inside a triangle
+_SUBPIXEL = 4
+
+
+def _anchors() -> np.ndarray:
+    """Fixed points around the crop, (16, 2) crop coordinates."""
+    line = np.linspace(-_MARGIN, 1 + _MARGIN, BORDER)
+    ends = (line[0], line[-1])
+    return np.array([(x, y) for y in line for x in line if x in ends or y in ends])
+
+
+ANCHORS = _anchors()
+
+
+def part_lips(points: np.ndarray, gap: float = MIN_GAP) -> np.ndarray:
+    """Points (68, 2) with every inner-lip pair at least `gap` apart in y; the triangles between lips then never flip."""
+    points = points.copy()
+    for upper, lower in LIP_PAIRS:
+        lack = gap - (points[lower, 1] - points[upper, 1])
+        if lack > 0:
+            points[upper, 1] -= lack / 2
+            points[lower, 1] += lack / 2
+    return points
+
+
+class FaceWarp:
+    """Backward warp maps from one face's landmarks to another's.
+
+    Args:
+        reference: (68, 2|3) crop coordinates of a face with an OPEN mouth: its Delaunay triangles are used for all.
+    """
+
+    def __init__(self, reference: np.ndarray):
+        self.triangles = Delaunay(np.vstack([np.asarray(reference)[:, :2], ANCHORS])).simplices  # (n, 3)
+        self._grids: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def displacement(self, source: np.ndarray, target: np.ndarray, size: int) -> np.ndarray:
+        """Where each pixel of the warped crop comes from, relative to itself: (size, size, 2) float32, crop coordinates.
+
+        Args:
+            source, target: (68, 2|3) crop coordinates of the picture's landmarks, and of those it is to have.
+        """
+        src = np.vstack([part_lips(np.asarray(source, np.float64)[:, :2]), ANCHORS])[self.triangles]  # (n, 3, 2)
+        dst = np.vstack([part_lips(np.asarray(target, np.float64)[:, :2]), ANCHORS])[self.triangles]
+        homogeneous = np.concatenate([dst, np.ones((*dst.shape[:2], 1))], axis=2)
+        flat = np.abs(np.linalg.det(homogeneous)) < 1e-7  # slivers: no area, no pixels; keep the solver happy
+        homogeneous[flat] += np.eye(3) * 1e-3
+        affine = np.linalg.solve(homogeneous, src).astype(np.float32)  # (n, 3, 2): (x, y, 1) @ affine = source xy
+        owner = np.zeros((size, size), np.int32)
+        corners = np.round((dst * size - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
+        for index, triangle in enumerate(corners):
+            cv2.fillConvexPoly(owner, triangle, index, cv2.LINE_8, _SUBPIXEL)
+        x, y = self._grid(size)
+        a = affine.reshape(-1, 6)[owner.ravel()]
+        moved = np.stack([x * (a[:, 0] - 1) + y * a[:, 2] + a[:, 4], x * a[:, 1] + y * (a[:, 3] - 1) + a[:, 5]], axis=1)
+        return moved.reshape(size, size, 2)
+
+    def _grid(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        if size not in self._grids:
+            y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+            self._grids[size] = ((x.ravel() + 0.5) / size, (y.ravel() + 0.5) / size)
+        return self._grids[size]
+
+
+def apply_warp(picture: np.ndarray, displacement: np.ndarray) -> np.ndarray:
+    """Warp a crop (S, S, 3) uint8 by a displacement (R, R, 2) of `FaceWarp`; any S, the map is enlarged to it."""
+    size = picture.shape[0]
+    if displacement.shape[0] != size:
+        displacement = cv2.resize(displacement, (size, size), interpolation=cv2.INTER_LINEAR)
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+    return cv2.remap(picture, x + displacement[..., 0] * size, y + displacement[..., 1] * size, cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_REPLICATE)  # fmt: skip

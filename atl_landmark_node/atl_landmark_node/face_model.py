@@ -1,0 +1,85 @@
+"""From 52 face weights and a head pose to 68 landmarks of any portrait: a linear model on the portrait's own face.
+
+The basis holds what each ARKit unit does to the 68 points of an average head (made by `atl_training.corpus basis` from
+CC0 data; see data/README.md). A portrait lends its neutral points; identity stays out of the motion, motion out of the
+identity.
+"""
+from importlib import resources
+
+import numpy as np
+
+from atl_face.topology import ARKIT_52, EYE_LEFT, EYE_RIGHT, LIP_PAIRS, OUTER_LIPS, eye_distance, eye_openness
+
+PIVOT = np.array([0.0, 1.25, 0.95])
+"""The head turns about the top of the neck: 11 cm below the eyes and 9 cm behind them, in eye distances."""
+# below each inner-lip pair and above it, the outer-lip points that follow when a parted mouth is closed
+_OUTER_UPPER, _OUTER_LOWER = (50, 51, 52), (58, 57, 56)
+_RIGID = np.r_[0:3, 14:17, 27:36, 36, 39, 42, 45]  # points that speech leaves alone: temples, nose, eye corners
+
+
+def load_basis() -> tuple[np.ndarray, np.ndarray]:
+    """(52, 68, 3) displacement at weight 1, and the average neutral (68, 3), in eye distances."""
+    with resources.as_file(resources.files(__package__) / "data" / "face_basis.npz") as path, np.load(path) as data:
+        return data["basis"].astype(np.float64), data["neutral"].astype(np.float64)
+
+
+def rotation_matrix(pitch: float, yaw: float, roll: float) -> np.ndarray:
+    """(3, 3) for angles in radians: + pitch looks down, + yaw turns to the image's right, + roll leans to its right."""
+    cx, sx, cy, sy, cz, sz = np.cos(pitch), np.sin(pitch), np.cos(yaw), np.sin(yaw), np.cos(roll), np.sin(roll)
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return about_y @ about_x @ about_z
+
+
+def rigid_fit(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The rotation (3, 3) that turns centred `source` (n, 3) best onto centred `target` (Kabsch 1976)."""
+    u, _, vt = np.linalg.svd((source - source.mean(0)).T @ (target - target.mean(0)))
+    flip = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])
+    return (u @ flip @ vt).T
+
+
+def close_lips(points: np.ndarray) -> np.ndarray:
+    """Neutral points (68, 3) with the inner lips brought together: speech starts from a closed mouth.
+
+    Where the portrait's lips are apart, the inner points meet half way and the outer points follow.
+    """
+    points = points.copy()
+    for (upper, lower), outer_upper, outer_lower in zip(LIP_PAIRS, _OUTER_UPPER, _OUTER_LOWER, strict=True):
+        half = (points[lower] - points[upper]) / 2
+        for index, shift in ((upper, half), (outer_upper, half), (lower, -half), (outer_lower, -half)):
+            points[index] += shift
+    return points
+
+
+class PortraitFace:
+    """The linear model put onto one portrait.
+
+    Args:
+        neutral: (68, 3) landmarks of the portrait as it is, any unit (crop coordinates in the graph).
+    """
+
+    def __init__(self, neutral: np.ndarray):
+        basis, average = load_basis()
+        self.scale = float(eye_distance(neutral))
+        pose = rigid_fit(average[_RIGID], neutral[_RIGID] / self.scale)
+        self._neutral = close_lips(np.asarray(neutral, np.float64))
+        gain = np.ones((52, 68, 1))
+        # lids travel as far as this portrait's eyes are open, so that a blink shuts them and no more
+        for side, (eye, average_open, own_open) in enumerate(
+            zip((EYE_LEFT, EYE_RIGHT), eye_openness(average), eye_openness(neutral), strict=True)
+        ):
+            name = ("eyeBlinkLeft", "eyeBlinkRight")[side]
+            gain[ARKIT_52.index(name), eye] = own_open / average_open
+        self._basis = (basis * gain) @ pose.T * self.scale
+        # a wider or narrower mouth than average opens in proportion: sideways motion scales with its width
+        own, mean = (np.ptp(p[OUTER_LIPS, 0]) / eye_distance(p) for p in (neutral, average))
+        self._basis[:, 48:68, 0] *= np.clip(own / mean, 0.7, 1.4)
+        eyes = (neutral[EYE_RIGHT].mean(0) + neutral[EYE_LEFT].mean(0)) / 2
+        self._pivot = eyes + (pose @ PIVOT) * self.scale
+
+    def points(self, weights: np.ndarray, rotation=(0.0, 0.0, 0.0), translation=(0.0, 0.0, 0.0)) -> np.ndarray:
+        """Landmarks (68, 3) for weights (52,), head rotation (pitch, yaw, roll) rad, translation in eye distances."""
+        shape = self._neutral + np.tensordot(weights, self._basis, 1)
+        turn = rotation_matrix(*rotation)
+        return (shape - self._pivot) @ turn.T + self._pivot + np.asarray(translation) * self.scale

@@ -1,0 +1,37 @@
+"""Export the landmark network to ONNX and check the graph against torch."""
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from atl_landmark_node.features import MELS
+from atl_landmark_node.model import STATE, STYLES, WINDOW
+from atl_landmark_node.net import SpeechNet
+
+TOLERANCE = 1e-4
+
+
+class _Step(torch.nn.Module):
+    def __init__(self, net: SpeechNet):
+        super().__init__()
+        self.net = net
+
+    def forward(self, window, state, style):
+        return self.net.step(window, state, style)
+
+
+def export(net: SpeechNet, path: Path) -> None:
+    """Write one step of the network as ONNX; raises if the graph disagrees with torch by more than TOLERANCE."""
+    net.eval()
+    example = (torch.randn(1, WINDOW, MELS), torch.randn(1, STATE).tanh(), torch.eye(len(STYLES))[:1])
+    torch.onnx.export(_Step(net), example, path, input_names=["window", "state", "style"],
+                      output_names=["answer", "next_state"], opset_version=17, dynamo=False)  # fmt: skip
+    import openvino
+
+    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    with torch.inference_mode():
+        expected = net.step(*example)
+    for mine, theirs in zip(compiled([e.numpy() for e in example]).values(), expected, strict=True):
+        error = float(np.abs(mine - theirs.numpy()).max())
+        if error > TOLERANCE:
+            raise AssertionError(f"the exported graph is off by {error:.2e}")

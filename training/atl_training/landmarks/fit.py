@@ -1,0 +1,40 @@
+"""Fit speech weights to tracked landmarks, so that real motion and the corpus's speak one language.
+
+A frame is turned onto the clip's neutral face by its rigid points, then its mouth and jaw are explained by the linear
+model: non-negative least squares with a small ridge and a pull towards the frame before.
+"""
+import numpy as np
+
+from atl_face.topology import JAW, MOUTH, SPEECH_WEIGHTS, WEIGHT
+from atl_landmark_node.face_model import _RIGID, PortraitFace, rigid_fit
+
+SPEECH = np.array([WEIGHT[name] for name in SPEECH_WEIGHTS])
+POINTS = np.r_[np.arange(68)[JAW][4:13], np.arange(68)[MOUTH]]  # the lower jaw and the mouth
+DEPTH_TRUST = 0.3  # a tracker's z is a guess
+RIDGE, INERTIA = 2e-3, 4e-3  # per squared eye distance: enough to settle what 68 points leave open (tongue, rolls)
+ITERATIONS = 150
+
+
+def level_to(neutral: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points (68, 3) turned, scaled and shifted onto `neutral` (68, 3) by their rigid points."""
+    a, b = points[_RIGID], neutral[_RIGID]
+    scale = np.linalg.norm(b - b.mean(0)) / np.linalg.norm(a - a.mean(0))
+    turn = rigid_fit(a, b)
+    return (points - a.mean(0)) @ turn.T * scale + b.mean(0)
+
+
+def fit_speech_weights(landmarks: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+    """Weights (T, len(SPEECH_WEIGHTS)) in [0, 1] of tracked landmarks (T, 68, 3) over a closed neutral (68, 3)."""
+    face = PortraitFace(neutral)
+    axis_trust = np.array([1, 1, DEPTH_TRUST])
+    basis = (face._basis[SPEECH][:, POINTS] / face.scale * axis_trust).reshape(len(SPEECH), -1)  # (n, 3 P)
+    moved = np.stack([level_to(neutral, p) for p in landmarks]) - neutral
+    target = (moved[:, POINTS] / face.scale * axis_trust).reshape(len(landmarks), -1)
+    gram = basis @ basis.T + (RIDGE + 2 * INERTIA) * np.eye(len(SPEECH))
+    pull = target @ basis.T
+    rate = 1.0 / np.linalg.eigvalsh(gram)[-1]
+    weights = np.zeros((len(landmarks), len(SPEECH)))
+    for _ in range(ITERATIONS):  # projected gradient
+        around = np.concatenate([weights[:1], weights[:-1]]) + np.concatenate([weights[1:], weights[-1:]])
+        weights = np.clip(weights - rate * (weights @ gram - pull - INERTIA * around), 0, 1)
+    return weights

@@ -1,0 +1,82 @@
+"""Figures of a landmark network on held-out utterances, with ground truth and baselines in the same units."""
+import numpy as np
+import torch
+
+from atl_face.stream import FRAME_RATE, FRAME_SAMPLES
+from atl_face.topology import MOUTH, SPEECH_WEIGHTS, WEIGHT, lip_gap
+from atl_landmark_node.face_model import load_basis
+from atl_landmark_node.features import HOP, log_mel
+from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
+from atl_training.landmarks.data import Utterance
+
+_BASIS, _NEUTRAL = load_basis()
+_SPEECH = _BASIS[[WEIGHT[name] for name in SPEECH_WEIGHTS]]
+MAX_LAG = 3  # frames
+
+
+def points_of(weights: np.ndarray) -> np.ndarray:
+    """Landmarks (T, 68, 3) of speech weights (T, n) on the average face, eye distances."""
+    return _NEUTRAL + np.tensordot(weights, _SPEECH, 1)
+
+
+def best_lag(real: np.ndarray, made: np.ndarray) -> tuple[int, float]:
+    """Lag in frames (+: made is late) with the highest correlation within MAX_LAG, and that correlation."""
+    scores = {lag: correlation(real[max(0, -lag): len(real) - max(0, lag)], made[max(0, lag): len(made) + min(0, lag)])
+              for lag in range(-MAX_LAG, MAX_LAG + 1)}  # fmt: skip
+    lag = max(scores, key=scores.get)
+    return lag, scores[lag]
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-9 and b.std() > 1e-9 else 0.0
+
+
+def predict(net, utterance: Utterance) -> np.ndarray:
+    """Weights (T, n) that the network gives for a whole utterance, ungated."""
+    frames = len(utterance.weights)
+    need = (frames * CURRENT + LOOKAHEAD) * HOP
+    sound = np.pad(utterance.sound.astype(np.float32) / 32768, (0, max(0, need - len(utterance.sound))))[:need]
+    style = torch.zeros(1, len(STYLES))
+    style[0, utterance.style] = 1
+    with torch.inference_mode():
+        return net(torch.from_numpy(log_mel(sound))[None], style)[0, :, :-1].numpy()
+
+
+def energy_jaw(utterance: Utterance) -> np.ndarray:
+    """The trivial baseline: the jaw follows the loudness of the frame."""
+    frames = len(utterance.weights)
+    sound = np.pad(utterance.sound.astype(np.float32) / 32768, (0, FRAME_SAMPLES))[: frames * FRAME_SAMPLES]
+    level = np.sqrt(np.mean(sound.reshape(frames, -1) ** 2, axis=1))
+    weights = np.zeros((frames, len(SPEECH_WEIGHTS)))
+    weights[:, SPEECH_WEIGHTS.index("jawOpen")] = 0.25 * level / max(level.max(), 1e-6)
+    return weights
+
+
+def judge(net, held: list[Utterance], most: int = 120) -> dict:
+    """Per style: lip-gap correlation, amplitude ratio, best lag (ms), M-LMD (% of the eye distance); beside the
+    network the energy-driven jaw and the mean face."""
+    net.eval()
+    result = {}
+    for index, style in enumerate(STYLES):
+        chosen = [u for u in held if u.style == index and len(u.weights) > 2 * MAX_LAG + 10][:most]
+        if not chosen:
+            continue
+        mean = np.mean([u.weights.mean(0) for u in chosen], axis=0)
+        made = {"net": [predict(net, u) for u in chosen], "energy jaw": [energy_jaw(u) for u in chosen],
+                "mean": [np.tile(mean, (len(u.weights), 1)) for u in chosen]}  # fmt: skip
+        result[style] = {"utterances": len(chosen)} | {k: _figures(chosen, v) for k, v in made.items()}
+    net.train()
+    return result
+
+
+def _figures(utterances: list[Utterance], made: list[np.ndarray]) -> dict:
+    correlations, ratios, lags, distances = [], [], [], []
+    for utterance, weights in zip(utterances, made, strict=True):
+        real, fake = points_of(utterance.weights), points_of(weights)
+        a, b = lip_gap(real), lip_gap(fake)
+        correlations.append(correlation(a, b))
+        lags.append(best_lag(a, b)[0])
+        ratios.append(b.std() / max(a.std(), 1e-6))
+        distances.append(100 * np.linalg.norm((real - fake)[:, MOUTH, :2], axis=-1).mean())
+    return {"gap_r": round(float(np.mean(correlations)), 3), "gap_amplitude": round(float(np.mean(ratios)), 2),
+            "lag_ms": round(1000 * float(np.mean(lags)) / FRAME_RATE), "m_lmd_percent": round(float(np.mean(distances)), 2)}  # fmt: skip

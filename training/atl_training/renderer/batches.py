@@ -1,0 +1,104 @@
+"""Random windows of packed segments, as the renderer's training wants them."""
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+
+import numpy as np
+import torch
+
+from atl_diffusion_node.guide import guide_mask, rasters
+from atl_diffusion_node.runtime import FACE_SIZE
+from atl_face.topology import EYE_LEFT, EYE_RIGHT, MOUTH
+from atl_training.renderer.pack import ARRAYS, FRAMES
+
+WINDOW = 128  # px: the net is convolutional, so it learns from windows at a quarter of a whole crop's cost
+GRID = 16  # px: windows start on the grid of the net's deepest level
+MOUTH_SHARE, EYES_SHARE = 0.6, 0.15  # of the windows; the rest lie anywhere
+JITTER_SHARE = 0.5  # of the segments get another white balance and exposure
+
+
+@dataclass
+class Batch:
+    """Tensors of B segments of T frames, channels first, pixels in [-1, 1]; (B T, ...) but for the identity's (B, ...)."""
+
+    target: torch.Tensor
+    warped: torch.Tensor
+    rasters: torch.Tensor  # (B T, 3, S/2, S/2) in [0, 1]
+    mask: torch.Tensor  # (B T, 1, S, S)
+    portrait: torch.Tensor
+    portrait_rasters: torch.Tensor
+
+
+class Segments:
+    """The arrays of a packed folder, memory-mapped."""
+
+    def __init__(self, folder: Path):
+        self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+
+    def __len__(self) -> int:
+        return len(self.arrays["real"])
+
+    def batch(self, chosen: list[int], windows: list[tuple[int, int]] | None, rng: np.random.Generator | None) -> Batch:
+        """Segments `chosen`, cut to `windows` (x, y of their corner; None: whole), augmented with `rng` (None: not)."""
+        columns: dict[str, list[np.ndarray]] = {n: [] for n in Batch.__annotations__}
+        for row, index in enumerate(chosen):
+            flip = rng is not None and rng.random() < 0.5
+            x, y = windows[row] if windows else (0, 0)
+            size = WINDOW if windows else FACE_SIZE
+            for name, array in self._segment(index, x, y, size, flip, rng).items():
+                columns[name].append(array)
+        join = {n: np.concatenate(v) for n, v in columns.items()}
+        return Batch(**{n: torch.from_numpy(np.ascontiguousarray(v)) for n, v in join.items()})
+
+    def _segment(self, index: int, x: int, y: int, size: int, flip: bool, rng) -> dict[str, np.ndarray]:
+        a = {name: array[index] for name, array in self.arrays.items()}
+        if flip:
+            x = FACE_SIZE - size - x  # the window of the mirrored crop
+        full, half = np.s_[..., y:y + size, x:x + size, :], np.s_[..., y // 2:(y + size) // 2, x // 2:(x + size) // 2, :]
+        gain, bias = np.ones(3, np.float32), np.zeros(3, np.float32)
+        if rng is not None and rng.random() < JITTER_SHARE:
+            gain, bias = rng.uniform(0.75, 1.25, 3).astype(np.float32), rng.uniform(-0.15, 0.15, 3).astype(np.float32)
+
+        def pixels(array):
+            return np.clip((array[full].astype(np.float32) / 127.5 - 1) * gain + bias, -1, 1)
+
+        mask = np.stack([guide_mask(p, FACE_SIZE) for p in a["points"]])[..., None]
+        out = {
+            "target": pixels(a["target"]), "warped": pixels(a["warped"]), "portrait": pixels(a["portrait"])[None],
+            "rasters": a["rasters"][half].astype(np.float32) / 255, "mask": mask[full],
+            "portrait_rasters": rasters(a["neutral"], FACE_SIZE // 2)[half][None].astype(np.float32) / 255,
+        }  # fmt: skip
+        return {n: np.moveaxis(v[..., ::-1, :] if flip else v, -1, -3) for n, v in out.items()}
+
+    def window(self, index: int, rng: np.random.Generator) -> tuple[int, int]:
+        """A window's corner: around the mouth, an eye, or anywhere."""
+        points = self.arrays["points"][index].mean(0)
+        kind = rng.random()
+        if kind < MOUTH_SHARE:
+            centre = points[MOUTH].mean(0) * FACE_SIZE + rng.normal(0, 14, 2)
+        elif kind < MOUTH_SHARE + EYES_SHARE:
+            centre = points[(EYE_LEFT, EYE_RIGHT)[rng.integers(2)]].mean(0) * FACE_SIZE + rng.normal(0, 14, 2)
+        else:
+            centre = rng.uniform(0, FACE_SIZE, 2)
+        corner = np.round((centre - WINDOW / 2) / GRID) * GRID
+        x, y = np.clip(corner, 0, FACE_SIZE - WINDOW).astype(int)
+        return int(x), int(y)
+
+
+def stream(segments: Segments, batch: int, seed: int, ahead: int = 3):
+    """Endless random batches of `batch` segments, made in a background thread."""
+    queue: Queue[Batch] = Queue(ahead)
+    rng = np.random.default_rng(seed)
+
+    def work():
+        while True:
+            chosen = rng.integers(0, len(segments), batch).tolist()
+            queue.put(segments.batch(chosen, [segments.window(i, rng) for i in chosen], rng))
+
+    Thread(target=work, daemon=True).start()
+    while True:
+        yield queue.get()
+
+
+__all__ = ["Batch", "FRAMES", "Segments", "WINDOW", "stream"]

@@ -1,0 +1,174 @@
+"""Train the renderer: identity encoder and U-Net together, as a bridge from the noised warped portrait to the frame.
+
+    python -m atl_training.renderer.train --data DIR --out DIR [--steps 20000]
+
+Seeded and resumable (OUT/last.pt); writes OUT/renderer.safetensors (moving average of the weights) and metrics.json.
+"""
+import argparse
+import copy
+import json
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from atl_diffusion_node.bridge import between, start_state
+from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder
+from atl_training.renderer.batches import FRAMES, Batch, Segments, stream
+from atl_training.renderer.critic import PatchCritic, hinge
+
+BATCH = 3  # segments of 4 frames
+LEARNING_RATE, CRITIC_RATE = 1.2e-3, 5e-4
+START_SHARE = 0.5  # of the segments are trained at s = 1, where every frame starts; the rest anywhere on the bridge
+MOUTH_LOSS = 4.0  # extra weight of pixels between and on the lips
+CRITIC_LOSS = 0.01
+CRITIC_FROM = 0.35  # share of the steps after which the critic joins: first right, then sharp
+AVERAGE = 0.999  # of the moving average that is kept: the critic makes single states noisy
+EVERY = 1000  # steps between validations and checkpoints
+
+
+class Renderer(nn.Module):
+    """Both networks, named as the runtime's weights file names them."""
+
+    def __init__(self):
+        super().__init__()
+        self.identity = IdentityEncoder()
+        self.unet = GuidedUNet()
+
+    def forward(self, batch: Batch, x_s, s):
+        """x0_hat for segments of FRAMES; s (B FRAMES, 1, 1, 1)."""
+        features = [f.repeat_interleave(FRAMES, 0) for f in self.identity(batch.portrait, batch.portrait_rasters)]
+        half = F.avg_pool2d(batch.mask, 2)
+        guides = torch.cat([batch.rasters, half, s.expand(-1, 1, *half.shape[2:])], 1)
+        return self.unet(x_s, batch.warped, guides, features, FRAMES)[0]
+
+
+def edges(a, b):
+    """Difference of the horizontal and vertical gradients of two pictures."""
+    return (a.diff(dim=-1) - b.diff(dim=-1)).abs().mean() + (a.diff(dim=-2) - b.diff(dim=-2)).abs().mean()
+
+
+def reconstruction(answer, batch: Batch):
+    """L1 with the mouth weighted, gradients at two scales, and the change from frame to frame."""
+    lips = F.interpolate(batch.rasters[:, :2].amax(1, keepdim=True), scale_factor=2.0, mode="nearest")
+    pixel = ((answer - batch.target).abs() * (1 + MOUTH_LOSS * lips)).mean()
+    edge = edges(answer, batch.target) + edges(F.avg_pool2d(answer, 2), F.avg_pool2d(batch.target, 2))
+    clips, truth = (t.unflatten(0, (-1, FRAMES)).diff(dim=1) for t in (answer, batch.target))
+    return pixel + edge + 0.5 * (clips - truth).abs().mean()
+
+
+def noised(batch: Batch, generator: torch.Generator):
+    """x_s and s: one noise and one time for all frames of a segment, as at run time."""
+    count = len(batch.portrait)
+    noise = torch.randn(count, *batch.target.shape[1:], generator=generator).repeat_interleave(FRAMES, 0)
+    anywhere = torch.rand(count, generator=generator)
+    s = torch.where(torch.rand(count, generator=generator) < START_SHARE, torch.ones(()), anywhere)
+    s = s.repeat_interleave(FRAMES).view(-1, 1, 1, 1)
+    return between(batch.target, start_state(batch.warped, batch.mask, noise), s), s
+
+
+@torch.inference_mode()
+def validate(net: Renderer, segments: Segments, most: int = 60) -> dict:
+    """PSNR in dB at s = 1 over whole held-out crops and their mouths; still portrait and warp beside the network."""
+    net.eval()
+    generator = torch.Generator().manual_seed(1)
+    sums: dict[str, list[float]] = {}
+    for index in range(0, len(segments), max(1, len(segments) // most)):
+        batch = segments.batch([index], None, None)
+        noise = torch.randn(1, *batch.target.shape[1:], generator=generator)
+        s = torch.ones(FRAMES, 1, 1, 1)
+        made = net(batch, start_state(batch.warped, batch.mask, noise), s)
+        lips = F.interpolate(batch.rasters[:, :2].amax(1, keepdim=True), scale_factor=2.0)
+        lips = (F.max_pool2d(lips, 9, 1, 4) > 0.2).float()
+        for name, picture in (("still", batch.portrait), ("warp", batch.warped), ("net", made)):
+            square = ((picture - batch.target) / 2) ** 2
+            for where, value in (("crop", square.mean()), ("mouth", (square * lips).sum() / (3 * lips.sum() + 1e-6))):
+                sums.setdefault(f"{name}_{where}_db", []).append(-10 * torch.log10(value + 1e-8).item())
+    net.train()
+    return {name: round(sum(v) / len(v), 2) for name, v in sums.items()}
+
+
+def average_into(average: Renderer, net: Renderer) -> None:
+    """Exponential moving average of the weights; running statistics are taken as they are."""
+    for mine, theirs in zip(average.parameters(), net.parameters(), strict=True):
+        mine.data.lerp_(theirs.data, 1 - AVERAGE)
+    for mine, theirs in zip(average.buffers(), net.buffers(), strict=True):
+        mine.data.copy_(theirs.data)
+
+
+def channels_last(batch: Batch) -> Batch:
+    return Batch(**{f.name: getattr(batch, f.name).contiguous(memory_format=torch.channels_last)
+                    for f in fields(batch)})  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder that atl_training.renderer.pack wrote")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=20000)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.manual_seed(arguments.seed)
+    torch.set_num_threads(arguments.threads)
+    torch.set_flush_denormal(True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    train, val = Segments(arguments.data / "train"), Segments(arguments.data / "val")
+
+    net, critic = (m.to(memory_format=torch.channels_last) for m in (Renderer(), PatchCritic()))
+    average = copy.deepcopy(net)
+    optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, betas=(0.8, 0.99), weight_decay=0.01)
+    critic_optimiser = torch.optim.AdamW(critic.parameters(), CRITIC_RATE, betas=(0.5, 0.99))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, arguments.steps, pct_start=0.02,
+                                                   final_div_factor=50)  # fmt: skip
+    keep = {"net": net, "average": average, "critic": critic, "optimiser": optimiser,
+            "critic_optimiser": critic_optimiser, "schedule": schedule}  # fmt: skip
+    last, begin, hours = arguments.out / "last.pt", 0, 0.0
+    if last.exists():
+        state = torch.load(last)
+        for name, part in keep.items():
+            part.load_state_dict(state[name])
+        begin, hours = state["step"], state["hours"]
+    generator = torch.Generator().manual_seed(arguments.seed + begin)
+    batches = stream(train, BATCH, arguments.seed + begin)
+    log, started = SummaryWriter(arguments.out / "log"), time.time()
+    for step in tqdm(range(begin, arguments.steps), initial=begin, total=arguments.steps, mininterval=30):
+        batch = channels_last(next(batches))
+        x_s, s = noised(batch, generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            answer = net(batch, x_s, s)
+        answer = answer.float()
+        loss = reconstruction(answer, batch)
+        if step >= CRITIC_FROM * arguments.steps:
+            with torch.autocast("cpu", torch.bfloat16):
+                critic_loss = hinge(critic, batch.target, answer, batch.rasters)
+            critic_optimiser.zero_grad(set_to_none=True)
+            critic_loss.backward()
+            critic_optimiser.step()
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = loss - CRITIC_LOSS * critic(answer, batch.rasters).float().mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        average_into(average, net)
+        if step % 50 == 0:
+            log.add_scalar("loss", loss.item(), step)
+        if (step + 1) % EVERY == 0 or step + 1 == arguments.steps:
+            spent = hours + (time.time() - started) / 3600
+            torch.save({n: p.state_dict() for n, p in keep.items()} | {"step": step + 1, "hours": spent}, last)
+            metrics = validate(average, val) | {"step": step + 1, "hours": round(spent, 2)}
+            (arguments.out / "metrics.json").write_text(json.dumps(metrics, indent=1))
+            save_file({k: v.contiguous() for k, v in average.state_dict().items()},
+                      arguments.out / "renderer.safetensors")  # fmt: skip
+            tqdm.write(json.dumps(metrics))
+
+
+if __name__ == "__main__":
+    main()
