@@ -1,0 +1,59 @@
+"""Many clips on several processes: resumable, the same for the same seed, first clip of everybody first."""
+
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import lru_cache
+from pathlib import Path
+
+from tqdm import tqdm
+
+from atl_training.corpus.assets import Assets
+from atl_training.corpus.clip import identity_name, make_cast, make_clip
+from atl_training.corpus.head import HeadKit
+from atl_training.corpus.speech import Speaker
+
+
+@lru_cache(maxsize=1)
+def _workshop(makehuman: Path, cache: Path, size: int, draft: bool):
+    """What a worker process keeps: assets, kit, speech engines, OpenGL context."""
+    assets = Assets(makehuman, cache)
+    kit = HeadKit(assets)
+    if draft:
+        return assets, kit, Speaker(cache), None
+    from atl_training.corpus.renderer import Renderer  # only here: a draft needs no OpenGL
+
+    return assets, kit, Speaker(cache), Renderer(kit, size)
+
+
+def _make(makehuman: Path, cache: Path, out: Path, name: str, clips: list[int], seconds: float, size: int,
+          draft: bool) -> int:  # fmt: skip
+    assets, kit, speaker, renderer = _workshop(makehuman, cache, size, draft)
+    cast = make_cast(assets, kit, name)
+    for number, index in enumerate(clips):
+        if renderer is not None and number == 0:
+            from atl_training.corpus.look import random_scene
+            import numpy as np
+
+            renderer.set_head(cast.head, cast.person, random_scene(np.random.default_rng(0)))
+        make_clip(cast, index, out, speaker, renderer, seconds=seconds, size=size)
+    return len(clips)
+
+
+def make_corpus(makehuman: Path, cache: Path, out: Path, *, identities: int, clips: int, seconds: float, size: int,
+                seed: int, workers: int, draft: bool) -> None:  # fmt: skip
+    """Write the corpus into `out`; clips whose .npz exists are skipped."""
+    out.mkdir(parents=True, exist_ok=True)
+    Assets(makehuman, cache)  # parse once before the workers start
+    names = [identity_name(seed, index) for index in range(identities)]
+    # A draft needs no per-person set-up worth sharing either way; pictures: everybody's clip n before clip n + 1.
+    groups = [(name, [index]) for index in range(clips) for name in names]
+    todo = [(name, [i for i in group if not (out / f"{name}_{i}.npz").exists()]) for name, group in groups]
+    todo = [(name, group) for name, group in todo if group]
+    os.environ["LP_NUM_THREADS"] = "1"  # llvmpipe: one process per core beats one process on all
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    total = sum(len(group) for _, group in todo)
+    with ProcessPoolExecutor(workers) as pool, tqdm(total=total, unit="clip") as bar:
+        jobs = [pool.submit(_make, makehuman, cache, out, name, group, seconds, size, draft) for name, group in todo]
+        for job in as_completed(jobs):
+            bar.update(job.result())
