@@ -41,7 +41,7 @@ class StageTimes:
 
 
 @dataclass
-class _Identity:
+class Identity:
     """What is computed once a portrait."""
 
     portrait: Portrait
@@ -66,7 +66,7 @@ class FaceRenderer:
         self.runtime, self.steps, self.seed = runtime, steps, seed
         self.times = StageTimes()
         self._warp = FaceWarp(reference_landmarks())
-        self._identity: _Identity | None = None
+        self._identity: Identity | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -79,18 +79,26 @@ class FaceRenderer:
         return self._identity.portrait if self._identity else None
 
     def set_identity(self, portrait: Portrait) -> None:
-        """Prepare a portrait; frames from now on show it."""
+        """Show this portrait from now on."""
+        self.adopt(self.prepare(portrait))
+
+    def prepare(self, portrait: Portrait) -> Identity:
+        """Compute what a portrait needs once; safe in another thread while frames of the old one are drawn."""
         crop = portrait.transform.extract(portrait.picture, FACE_SIZE)
-        features = self.runtime.identity(to_network(crop), _raster_input(portrait.neutral))
         rows, columns = portrait.region
         y, x = np.mgrid[rows, columns].astype(np.float32)
-        self._identity = _Identity(
-            portrait, crop, features,
+        return Identity(
+            portrait, crop,
+            features=self.runtime.identity(to_network(crop), _raster_input(portrait.neutral)),
             pixels=portrait.picture[rows, columns].astype(np.float32),
             to_px=np.linalg.inv(portrait.transform.matrix[:, :2]).astype(np.float32),
             base_map=np.stack([x, y], axis=-1),
             uv_map=portrait.region_uv * FACE_SIZE - 0.5,
         )  # fmt: skip
+
+    def adopt(self, identity: Identity) -> None:
+        """Show a prepared portrait from the next frame on."""
+        self._identity = identity
         self.reset()
 
     def render(self, points: np.ndarray) -> np.ndarray:
@@ -126,7 +134,7 @@ class FaceRenderer:
         return frame
 
     @staticmethod
-    def _paste(identity: _Identity, displacement: np.ndarray, change: np.ndarray) -> np.ndarray:
+    def _paste(identity: Identity, displacement: np.ndarray, change: np.ndarray) -> np.ndarray:
         """Warp the portrait at its own resolution, add the network's change, fade into the untouched picture.
 
         Where nothing moves and the network changes nothing, the portrait's pixels stay as they are, whatever their size.

@@ -8,6 +8,7 @@ from importlib import resources
 
 import numpy as np
 
+from atl_face.align import CropTransform
 from atl_face.topology import ARKIT_52, EYE_LEFT, EYE_RIGHT, LIP_PAIRS, OUTER_LIPS, eye_distance, eye_openness
 
 PIVOT = np.array([0.0, 1.25, 0.95])
@@ -21,6 +22,12 @@ def load_basis() -> tuple[np.ndarray, np.ndarray]:
     """(52, 68, 3) displacement at weight 1, and the average neutral (68, 3), in eye distances."""
     with resources.as_file(resources.files(__package__) / "data" / "face_basis.npz") as path, np.load(path) as data:
         return data["basis"].astype(np.float64), data["neutral"].astype(np.float64)
+
+
+def average_neutral() -> np.ndarray:
+    """(68, 3) crop coordinates of the average face: whom the stage animates while it knows no portrait."""
+    _, neutral = load_basis()
+    return CropTransform.from_landmarks(neutral).to_crop(neutral)
 
 
 def rotation_matrix(pitch: float, yaw: float, roll: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from atl_face.emotion import Expression
 from atl_face.stream import FRAME_SAMPLES
 from atl_face.topology import SPEECH_WEIGHTS, WEIGHT, eye_openness
 from atl_landmark_node.expression import expression_weights
-from atl_landmark_node.face_model import PortraitFace
+from atl_landmark_node.face_model import PortraitFace, average_neutral
 from atl_landmark_node.features import HOP, MELS, SILENCE, LogMel
 from atl_landmark_node.life import Life
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, PAST, WINDOW, SpeechModel
@@ -50,25 +50,27 @@ class LandmarkStream:
 
     def __init__(self, model: SpeechModel, seed: int = 0):
         self._model, self._life = model, Life(seed)
-        self._face: PortraitFace | None = None
-        self._open = (1.0, 1.0)
+        self.set_portrait(average_neutral())
         self.expression = Expression()
         self._expressed = np.zeros(52)
         self._spoken = np.zeros(len(SPEECH_WEIGHTS))
-        self._blend = 0
         self.restart()
 
     def set_portrait(self, neutral: np.ndarray) -> None:
-        """Put the motion onto a portrait with landmarks (68, 3)."""
+        """Put the motion onto a portrait with landmarks (68, 3) in crop coordinates; until then, onto an average face."""
         self._face = PortraitFace(neutral)
         self._open = tuple(float(v) for v in eye_openness(neutral))
 
-    def restart(self) -> None:
-        """A new stream of sound begins (next utterance, or an interrupt): old sound is forgotten, the face goes on."""
+    def restart(self, first_frame: int = 0) -> None:
+        """A new stream of sound begins (next utterance, or an interrupt): old sound is forgotten, the face goes on.
+
+        Args:
+            first_frame: index of the frame that the next sample begins.
+        """
         self._mel = LogMel()
         self._features = np.full((PAST, MELS), SILENCE, np.float32)
         self._state = self._model.start()
-        self._index = 0
+        self._index = first_frame
         self._from, self._blend = self._spoken, BLEND_FRAMES
 
     def skip(self, samples: int) -> Iterator[LandmarkFrame]:
@@ -90,8 +92,6 @@ class LandmarkStream:
             yield frame
 
     def _frame(self, window: np.ndarray) -> LandmarkFrame:
-        if self._face is None:
-            raise RuntimeError("set_portrait comes before push")
         spoken, probability, self._state = self._model.step(window, self._state)
         gate = np.clip((probability - SHUT_AT) / (OPEN_AT - SHUT_AT), 0, 1)
         spoken = spoken * gate * (0.5 + 0.5 * self.expression.style)

@@ -1,0 +1,55 @@
+"""Messages to what the core takes, and back."""
+
+import array
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import CompressedImage, Image
+
+from atl_diffusion_node import portrait as core
+from atl_face.errors import UserError
+from atl_msgs.msg import FaceLandmarks, Portrait
+from atl_msgs.srv import SetPortrait
+
+REASONS = {
+    "no_face": SetPortrait.Response.NO_FACE,
+    "several_faces": SetPortrait.Response.SEVERAL_FACES,
+    "too_small": SetPortrait.Response.TOO_SMALL,
+}
+
+
+def reason_of(error: UserError) -> int:
+    """The reason code of `SetPortrait` for a refusal; anything else than a face's fault is UNREADABLE."""
+    return REASONS.get(error.code, SetPortrait.Response.UNREADABLE)
+
+
+def points_of(message: FaceLandmarks) -> np.ndarray:
+    """Landmarks (68, 3) in crop coordinates."""
+    return np.asarray(message.points, np.float32).reshape(68, 3)
+
+
+def stamp_ns(message) -> int:
+    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+
+
+def image_message(frame: np.ndarray, header) -> Image:
+    """An RGB frame (H, W, 3) uint8 as rgb8; `array` is what rclpy takes without checking each byte."""
+    data = array.array("B")
+    data.frombytes(frame.tobytes())
+    height, width = frame.shape[:2]
+    return Image(header=header, height=height, width=width, encoding="rgb8", is_bigendian=0, step=3 * width, data=data)
+
+
+def jpeg_message(frame: np.ndarray, header, quality: int) -> CompressedImage:
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, quality))
+    return CompressedImage(header=header, format="rgb8; jpeg compressed bgr8", data=data.tobytes())
+
+
+def portrait_message(portrait: core.Portrait, stamp) -> Portrait:
+    message = Portrait(id=portrait.id, data=portrait.data)
+    message.header.stamp, message.header.frame_id = stamp, "robot_face"
+    message.height, message.width = portrait.picture.shape[:2]
+    message.format = "png" if portrait.data.startswith(b"\x89PNG") else "jpeg"
+    message.crop = portrait.transform.matrix.ravel()
+    message.neutral = portrait.neutral.astype(np.float32).ravel()
+    return message

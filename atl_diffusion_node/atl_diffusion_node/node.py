@@ -1,0 +1,146 @@
+"""The diffusion node: `landmarks` in, `image_raw` out; `set_portrait` changes the face between two frames."""
+
+import sys
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+from rclpy.task import Future
+from sensor_msgs.msg import CompressedImage, Image
+
+from atl_diffusion_node.convert import (
+    image_message,
+    jpeg_message,
+    points_of,
+    portrait_message,
+    reason_of,
+    stamp_ns,
+)
+from atl_diffusion_node.parameters import PARAMETERS
+from atl_diffusion_node.portrait import default_portrait_path, load_portrait
+from atl_diffusion_node.renderer import FaceRenderer
+from atl_diffusion_node.runtime import make_runtime
+from atl_face.errors import UserError
+from atl_msgs.msg import FaceLandmarks, Portrait
+from atl_msgs.srv import SetPortrait
+from atl_node.node import AtlNode, Level
+from atl_node.qos import latched, reliable
+from atl_node.run import run_node
+
+TIMES_KEPT = 1500  # frames (one minute) that the figures in the diagnostics are about
+
+
+class DiffusionNode(AtlNode):
+    """Hears `landmarks`; publishes `portrait`, `image_raw` and `image_raw/compressed`; offers `set_portrait`."""
+
+    def __init__(self):
+        super().__init__("diffusion", PARAMETERS, namespace="/robot_face")
+        self._subscription = None
+
+    def configure(self) -> None:
+        cv2.setNumThreads(1)  # its pool would fight with the network's for two cores
+        runtime = make_runtime(self.value("device"), self.value("threads"), self.value("precision"))
+        self._renderer = FaceRenderer(runtime, self.value("seed"), self.value("steps"))
+        identity = self._prepare(self.value("portrait") or default_portrait_path())
+        self._renderer.adopt(identity)
+        self._waiting = identity  # the newest portrait: drawn as soon as landmarks are meant for it
+        self._stream_id, self._expected, self._best_delay_ns = None, 0, 0
+        self._frames, self._missed, self._late, self._other_face = 0, 0, 0, 0
+        self._times_ms: deque[tuple[float, ...]] = deque(maxlen=TIMES_KEPT)
+        self._worker = ThreadPoolExecutor(1, "portrait")
+        self._portrait = self.advertise(Portrait, "portrait", latched())
+        self._image = self.advertise(Image, "image_raw", reliable(10))
+        self._jpeg = self.advertise(CompressedImage, "image_raw/compressed", reliable(10))
+        self._service = self.create_service(SetPortrait, "set_portrait", self._set_portrait)
+
+    def activate(self) -> None:
+        self._publish_portrait()
+        self._subscription = self.subscribe(FaceLandmarks, "landmarks", self._draw, reliable(15))
+
+    def deactivate(self) -> None:
+        self.destroy_subscription(self._subscription)
+        self._renderer.reset()
+
+    def cleanup(self) -> None:
+        self._worker.shutdown(cancel_futures=True)
+        self.destroy_service(self._service)
+        for publisher in (self._portrait, self._image, self._jpeg):
+            self.destroy_publisher(publisher)
+
+    def diagnostics(self) -> tuple[Level, str, dict[str, object]]:
+        times = np.array(self._times_ms or [(0.0,) * 5])
+        figures = {"runtime": self._renderer.runtime.name, "frames": self._frames, "frames_missed": self._missed,
+                   "frames_late": self._late, "portrait_id": self._waiting.portrait.id}  # fmt: skip
+        for name, column in zip(("warp", "guide", "network", "paste", "frame"), times.T, strict=True):
+            p50, p95, p99 = np.percentile(column, (50, 95, 99))
+            figures |= {f"{name}_ms_p50": round(p50, 2), f"{name}_ms_p95": round(p95, 2), f"{name}_ms_p99": round(p99, 2),
+                        f"{name}_ms_max": round(column.max(), 2)}  # fmt: skip
+        if self._other_face:
+            return Level.WARN, f"{self._other_face} landmark frames were meant for another portrait", figures
+        return Level.OK, "running", figures
+
+    def _prepare(self, source):
+        return self._renderer.prepare(load_portrait(source, self.value("output_size")))
+
+    def _publish_portrait(self) -> None:
+        self._portrait.publish(portrait_message(self._waiting.portrait, self.get_clock().now().to_msg()))
+
+    async def _set_portrait(self, request, response):
+        """Loads in a thread, so that the old face goes on; a refusal leaves it as it is."""
+        if not self.is_active:
+            response.reason, response.message = response.NOT_ACTIVE, "The diffusion node is not active; activate it first."
+            return response
+        source = bytes(request.data) or request.path
+        work, done = self._worker.submit(self._prepare, source), Future(executor=self.executor)
+        work.add_done_callback(lambda _: done.set_result(None))
+        await done
+        try:
+            self._waiting = work.result()
+        except UserError as error:
+            response.reason, response.message = reason_of(error), str(error)
+            return response
+        self._publish_portrait()
+        response.ok, response.reason = True, response.OK
+        response.message = f"The face is now portrait {self._waiting.portrait.id}."
+        return response
+
+    def _draw(self, message: FaceLandmarks) -> None:
+        if message.stream_id != self._stream_id:
+            self._stream_id, self._expected, self._best_delay_ns = message.stream_id, message.frame_index, None
+        self._missed += max(0, message.frame_index - self._expected)
+        self._expected = message.frame_index + 1
+        if self._is_late(message):
+            self._late += 1
+            return
+        if message.portrait_id == self._waiting.portrait.id and self._renderer.portrait is not self._waiting.portrait:
+            self._renderer.adopt(self._waiting)
+        if message.portrait_id != self._renderer.portrait.id:
+            self._other_face += 1
+            return
+        before = time.perf_counter()
+        frame = self._renderer.render(points_of(message))
+        if self._image.get_subscription_count():
+            self._image.publish(image_message(frame, message.header))
+        if self._jpeg.get_subscription_count():
+            self._jpeg.publish(jpeg_message(frame, message.header, self.value("jpeg_quality")))
+        times = self._renderer.times
+        self._times_ms.append((times.warp, times.guide, times.network, times.paste, 1e3 * (time.perf_counter() - before)))
+        self._frames += 1
+
+    def _is_late(self, message: FaceLandmarks) -> bool:
+        """Behind the best that this stream has managed: holds for bags with old stamps and clocks that differ, too."""
+        delay_ns = self.get_clock().now().nanoseconds - stamp_ns(message)
+        if self._best_delay_ns is None or delay_ns < self._best_delay_ns:
+            self._best_delay_ns = delay_ns
+        return delay_ns - self._best_delay_ns > 1e9 * self.value("max_delay_s")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to stop; returns the exit code."""
+    return run_node(DiffusionNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

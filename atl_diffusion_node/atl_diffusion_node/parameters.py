@@ -1,0 +1,20 @@
+"""Parameters of the diffusion node."""
+
+from atl_node.params import Parameter
+
+PARAMETERS = [
+    Parameter("portrait", "", "Picture file of the face; empty takes the shipped synthetic one.", read_only=True),
+    Parameter("output_size", 512, "Height of the frames in pixels; the width follows the portrait's shape.",
+              minimum=128, maximum=2160, read_only=True),
+    Parameter("device", "auto", "cpu (OpenVINO), cuda (torch), or auto: cuda where torch sees one.",
+              choices=("auto", "cpu", "cuda"), read_only=True),
+    Parameter("precision", "auto", "Of the CPU runtime: bf16 where the processor computes it natively, else f32.",
+              choices=("auto", "f32", "bf16"), read_only=True),
+    Parameter("threads", 2, "CPU threads of the network; 0 takes all cores. Two are what a small robot has.",
+              minimum=0, maximum=64, read_only=True),
+    Parameter("steps", 1, "Network evaluations a frame.", minimum=1, maximum=8, read_only=True),
+    Parameter("seed", 0, "Seed of the guide noise.", minimum=0, read_only=True),
+    Parameter("max_delay_s", 0.4, "A frame that has fallen behind its stream by more is dropped, not drawn: beyond "
+              "the playout delay nobody would see it.", minimum=0.05, maximum=60.0),
+    Parameter("jpeg_quality", 85, "Of image_raw/compressed.", minimum=30, maximum=100),
+]  # fmt: skip

@@ -1,0 +1,65 @@
+"""Messages to what the core takes, and back."""
+
+import array
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Vector3
+
+from atl_face import emotion
+from atl_face.stream import FRAME_NS, SAMPLE_RATE
+from atl_landmark_node.stream import LandmarkFrame
+from atl_msgs.msg import AudioChunk, Expression, FaceLandmarks, Portrait
+
+
+def stream_start_ns(chunk: AudioChunk) -> int:
+    """Media time of the first sample of a chunk's stream, ns on the ROS clock."""
+    stamp = chunk.header.stamp.sec * 1_000_000_000 + chunk.header.stamp.nanosec
+    return stamp - chunk.first_sample * 1_000_000_000 // SAMPLE_RATE
+
+
+def samples_of(chunk: AudioChunk) -> np.ndarray:
+    """Samples (n,) float32 in [-1, 1]."""
+    return np.frombuffer(chunk.samples, np.int16).astype(np.float32) / 32768
+
+
+def neutral_of(portrait: Portrait) -> np.ndarray:
+    """Landmarks (68, 3), crop coordinates."""
+    return np.asarray(portrait.neutral, np.float64).reshape(68, 3)
+
+
+def to_expression(message: Expression) -> emotion.Expression:
+    """Raises UserError where a field is out of its range; an empty label is neutral, a level of 0 the default."""
+    return emotion.Expression(message.label or "neutral", message.intensity, message.level or 2, message.style,
+                              message.gaze_yaw, message.gaze_pitch)  # fmt: skip
+
+
+def expression_message(expression: emotion.Expression) -> Expression:
+    return Expression(label=expression.label, intensity=float(expression.intensity), level=expression.level,
+                      style=float(expression.style), gaze_yaw=float(expression.gaze_yaw),
+                      gaze_pitch=float(expression.gaze_pitch))  # fmt: skip
+
+
+def landmarks_message(frame: LandmarkFrame, start_ns: int, stream_id: int, portrait_id: str,
+                      expression: emotion.Expression) -> FaceLandmarks:  # fmt: skip
+    """A frame of a stream that began at `start_ns`, as a message."""
+    message = FaceLandmarks(stream_id=stream_id, frame_index=frame.index, portrait_id=portrait_id, topology="ibug68")
+    seconds, nanoseconds = divmod(start_ns + frame.index * FRAME_NS, 1_000_000_000)
+    message.header.stamp = Time(sec=seconds, nanosec=nanoseconds)
+    message.header.frame_id = "robot_face"
+    message.points = _floats(frame.points)
+    message.weights = _floats(frame.weights)
+    message.head_rotation = Vector3(x=frame.rotation[0], y=frame.rotation[1], z=frame.rotation[2])
+    message.head_translation = Vector3(x=frame.translation[0], y=frame.translation[1], z=frame.translation[2])
+    message.eye_open_left, message.eye_open_right = (min(1.0, max(0.0, v)) for v in frame.eyes_open)
+    message.gaze_yaw, message.gaze_pitch = frame.gaze
+    message.speaking = frame.speaking
+    message.expression = expression_message(expression)
+    return message
+
+
+def _floats(values: np.ndarray) -> array.array:
+    """float32 elements in one copy; rclpy takes `array` without checking each."""
+    out = array.array("f")
+    out.frombytes(np.ascontiguousarray(values, np.float32).tobytes())
+    return out
