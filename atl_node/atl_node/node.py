@@ -15,13 +15,12 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.task import Future
 
 from atl_face.errors import UserError
 from atl_node.describe import descriptor
 from atl_node.params import AUTOSTART, Parameter, Value
 from atl_node.qos import reliable
-from atl_node.run import EXIT_USER_ERROR
+from atl_node.run import EXIT_USER_ERROR, Stoppable
 
 AUTOSTART_DELAY_S = 0.05  # lets discovery begin before a model load blocks the executor
 
@@ -35,7 +34,7 @@ class Level(IntEnum):
     STALE = 3
 
 
-class AtlNode(LifecycleNode):
+class AtlNode(Stoppable, LifecycleNode):
     """A lifecycle node with declared parameters, 1 Hz diagnostics and orderly transitions.
 
     Args:
@@ -48,7 +47,6 @@ class AtlNode(LifecycleNode):
 
     def __init__(self, name: str, parameters: list[Parameter], **kwargs):
         super().__init__(name, **kwargs)
-        self.stopped = Future()  # its result is the exit code of the process
         self._declared = {p.name: p for p in [*parameters, AUTOSTART]}
         try:
             for parameter in self._declared.values():
@@ -102,11 +100,6 @@ class AtlNode(LifecycleNode):
         overridable = QoSOverridingOptions.with_default_policies()
         return self.create_subscription(msg_type, topic, callback, qos, qos_overriding_options=overridable)
 
-    def finish(self, exit_code: int = 0) -> None:
-        """End the process in good order with `exit_code`; may be called from any thread."""
-        if not self.stopped.done():
-            self.stopped.set_result(exit_code)
-
     # Lifecycle transitions: rclpy calls these.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -130,6 +123,11 @@ class AtlNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._transition(self.cleanup, super().on_error, state)
+
+    def end(self) -> None:
+        """Shutdown transition: deactivate and clean up what is active or configured."""
+        if self._state_machine.current_state[1] in ("unconfigured", "inactive", "active"):
+            self.trigger_shutdown()
 
     def _transition(self, work, of_rclpy, state: LifecycleState) -> TransitionCallbackReturn:
         """Runs the stage's `work`; a UserError is told in its sentence (FAILURE), others are bugs (ERROR)."""

@@ -8,23 +8,38 @@ import sys
 import threading
 
 import rclpy
-from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.task import Future
 
 from atl_face.errors import UserError
 
 EXIT_USER_ERROR = 2
 
 
-def make_executor() -> Executor:
-    """One thread."""
-    return SingleThreadedExecutor()
+class Stoppable:
+    """Mixin of a node that `run_node` runs: it can end its own process."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.stopped = Future()  # its result is the exit code of the process
+
+    def finish(self, exit_code: int = 0) -> None:
+        """End the process in good order with `exit_code`; may be called from any thread."""
+        if not self.stopped.done():
+            self.stopped.set_result(exit_code)
+
+    def end(self) -> None:
+        """Called once before the node is destroyed, while ROS still works."""
 
 
 def run_node(make_node, args: list[str] | None = None) -> int:
     """Runs one node until it finishes or SIGINT/SIGTERM comes; returns the exit code of the process.
 
+    One thread runs all callbacks. At 25 images and 50 sound chunks a second that takes 8 % of a core; rclpy's
+    EventsExecutor (9.1.2 from the package index) takes 50 % of one and delivers nothing.
+
     Args:
-        make_node: a class or function that makes an AtlNode, called after rclpy.init.
+        make_node: a class or function that makes a Stoppable node, called after rclpy.init.
         args: command line after the program's name; None takes the process's own.
     """
     rclpy.init(args=args, signal_handler_options=rclpy.SignalHandlerOptions.NO)
@@ -35,17 +50,13 @@ def run_node(make_node, args: list[str] | None = None) -> int:
         rclpy.try_shutdown()
         return EXIT_USER_ERROR
     watch_signals(node.finish)
-    executor = make_executor()
+    executor = SingleThreadedExecutor()
     executor.add_node(node)
-    try:
-        executor.spin_until_future_complete(node.stopped)
-        if node._state_machine.current_state[1] in ("unconfigured", "inactive", "active"):
-            node.trigger_shutdown()
-    except ExternalShutdownException:
-        node.cleanup()
+    executor.spin_until_future_complete(node.stopped)
+    node.end()
     node.destroy_node()
     rclpy.try_shutdown()
-    return node.stopped.result() if node.stopped.done() else 0
+    return node.stopped.result()
 
 
 def watch_signals(stop) -> None:
@@ -56,13 +67,15 @@ def watch_signals(stop) -> None:
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    signal.set_wakeup_fd(writer.fileno())
+
+    def keep(*_, _writer=writer) -> None:
+        """Replaces Python's own handlers and holds the socket that the C handler writes to."""
 
     def wait() -> None:
-        reader.recv(1)
-        stop()
-        writer.close()
+        while reader.recv(1):
+            stop()
 
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, keep)
+    signal.set_wakeup_fd(writer.fileno())
     threading.Thread(target=wait, name="signals", daemon=True).start()
