@@ -5,11 +5,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from atl_training.corpus.assets import Assets
 from atl_training.corpus.clip import identity_name, make_cast, make_clip
 from atl_training.corpus.head import HeadKit
+from atl_training.corpus.look import random_scene
 from atl_training.corpus.speech import Speaker
 
 
@@ -31,9 +33,6 @@ def _make(makehuman: Path, cache: Path, out: Path, name: str, clips: list[int], 
     cast = make_cast(assets, kit, name)
     for number, index in enumerate(clips):
         if renderer is not None and number == 0:
-            from atl_training.corpus.look import random_scene
-            import numpy as np
-
             renderer.set_head(cast.head, cast.person, random_scene(np.random.default_rng(0)))
         make_clip(cast, index, out, speaker, renderer, seconds=seconds, size=size)
     return len(clips)
@@ -55,5 +54,9 @@ def make_corpus(makehuman: Path, cache: Path, out: Path, *, identities: int, cli
     total = sum(len(group) for _, group in todo)
     with ProcessPoolExecutor(workers) as pool, tqdm(total=total, unit="clip") as bar:
         jobs = [pool.submit(_make, makehuman, cache, out, name, group, seconds, size, draft) for name, group in todo]
-        for job in as_completed(jobs):
-            bar.update(job.result())
+        try:
+            for job in as_completed(jobs):
+                bar.update(job.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # don't work on for hours before saying what is wrong
+            raise

@@ -36,15 +36,21 @@ uniform vec3 fill_colour; uniform vec3 sky; uniform vec3 ground; uniform vec3 ti
 uniform vec3 lip_tint; uniform float lip_gloss; uniform float freckles; uniform float stubble;
 uniform vec3 stubble_colour; uniform float buzz; uniform float blush; uniform vec4 eye_shadow;
 uniform float lip_front_z; uniform float mouth_open; uniform float mouth_dark;
-uniform float shadow_strength; uniform float shine; uniform float exposure; uniform float bump; uniform vec3 neckline;
+uniform float shadow_strength; uniform float shine; uniform float exposure; uniform vec3 neckline;
 uniform int rim_pass;
 out vec4 pixel;
 
-float lit_share() {  // two hardware-filtered taps
-  vec3 c = in_light.xyz / in_light.w * .5 + .5;
+float lit_share() {  // hardware-filtered; the light is orthographic
+  vec3 c = in_light.xyz * .5 + .5;
   c.z -= .006;
-  vec2 px = 1. / vec2(textureSize(shadow_map, 0));
-  return .5 * (texture(shadow_map, c + vec3(px.x, px.y * .5, 0)) + texture(shadow_map, c - vec3(px.x, px.y * .5, 0)));
+#ifdef FINE
+  vec2 px = 1.5 / vec2(textureSize(shadow_map, 0));
+  float sum = 0.;
+  for (int i = -2; i <= 2; i++) for (int j = -2; j <= 2; j++) sum += texture(shadow_map, c + vec3(px * vec2(i, j), 0));
+  return sum / 25.;
+#else
+  return texture(shadow_map, c);
+#endif
 }
 
 vec3 bumped(vec3 n, float height) {  // Mikkelsen 2010, "Bump mapping unparametrized surfaces on the GPU"
@@ -81,12 +87,11 @@ void main() {
 #endif
   vec3 albedo = texel.rgb * texel.rgb;  // gamma 2
   vec3 wrap = vec3(.1);
-  float gloss = 18., specular = .045, inside = 0., sheen = 0.;
+  float gloss = 18., specular = .045, inside = 0.;
 #if MATERIAL == 0
   float lips = texel.a;
   vec4 grain = texture(noise, at * 4.);
-  float coarse = texture(noise, at * 1.3).a;
-  albedo *= tint * (1. + .10 * (grain.r - .5) + .10 * (coarse - .5));
+  albedo *= tint * (1. + .10 * (grain.r - .5) + .06 * (grain.a - .5));
   albedo = mix(albedo, albedo * vec3(.62, .44, .34), min(1., freckles * grain.g) * (1. - lips));
   albedo = mix(albedo, albedo * vec3(1.02, .72, .70), blush * painted.g);
   albedo = mix(albedo, albedo * eye_shadow.rgb, eye_shadow.a * painted.b);
@@ -98,15 +103,13 @@ void main() {
   specular = mix(.05, .09 * lip_gloss, lips);
   gloss = mix(16., 42., lips);
   wrap = vec3(.36, .22, .17);
-  sheen = .05;
   if (at.x > .755 && at.y < .145) {  // hm08's uv island of the mouth's inside
     albedo = vec3(.22, .05, .05);
     inside = 1.;
   }
-  if (bump > 0.) {
-    float height = dot(texel.rgb, vec3(.33)) * .012 + grain.r * .004 - hairs * dots * .002;
-    n = bumped(n, height * bump * (1. - inside));
-  }
+#ifdef FINE
+  n = bumped(n, (dot(texel.rgb, vec3(.33)) * .012 + grain.r * .004 - hairs * dots * .002) * (1. - inside));
+#endif
 #elif MATERIAL == 1
   float collar = neckline.x + neckline.z * max(0., 1. - abs(rest.x) / .9) * step(0., rest.z);
   if (rest.y > neckline.y - collar + .25 * rest.x * rest.x) discard;
@@ -152,12 +155,16 @@ void main() {
 #endif
   vec3 light = albedo * (key_colour * key * soft_lit * mix(1., sky_share, inside > .5 ? 1. : .35)
                          + fill_colour * fill * sky_share + ambient * sky_share);
-  float fresnel = .35 + .65 * pow(1. - max(dot(n, v), 0.), 4.);
+  float grazing = 1. - max(dot(n, v), 0.);
+  grazing *= grazing;
+  float fresnel = .35 + .65 * grazing * grazing;
   float h_key = max(dot(n, normalize(key_direction + v)), 0.);
   float h_fill = max(dot(n, normalize(fill_direction + v)), 0.);
   light += 2.2 * shine * specular * fresnel * sky_share
            * (key_colour * pow(h_key, gloss) * lit * step(0., n_key) + .5 * fill_colour * pow(h_fill, gloss));
-  light += shine * sheen * fresnel * key_colour * pow(h_key, 5.) * lit * sky_share;
+#if MATERIAL == 0
+  light += shine * .05 * fresnel * key_colour * h_key * h_key * h_key * h_key * lit * sky_share;  // broad sheen
+#endif
 #if MATERIAL == 2
   light += key_colour * .8 * pow(h_key, 350.);  // catch light
   light *= mix(.55, 1., sky_share);

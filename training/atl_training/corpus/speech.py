@@ -146,19 +146,25 @@ class Speaker:
         return Speech((samples * (0.6 / peak)).astype(np.float32), segments)
 
     def _ask(self, script: str, request: dict) -> list:
-        server = self._servers.get(script)
-        if server is None:
-            command = [sys.executable, str(Path(__file__).with_name(script))]
-            server = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-            )
-            self._servers[script] = server
-        server.stdin.write(json.dumps(request) + "\n")
-        server.stdin.flush()
-        answer = server.stdout.readline()
-        if not answer:
-            raise UserError(f"The speech program {script} ended: run it by hand to see why.")
-        return json.loads(answer)
+        for _ in range(2):  # an engine that was killed is started once more
+            if script not in self._servers:
+                command = [sys.executable, str(Path(__file__).with_name(script))]
+                self._servers[script] = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                )
+            server = self._servers[script]
+            try:
+                server.stdin.write(json.dumps(request) + "\n")
+                server.stdin.flush()
+                answer = server.stdout.readline()
+            except BrokenPipeError:
+                answer = ""
+            if answer:
+                return json.loads(answer)
+            del self._servers[script]
+            server.kill()
+            server.wait()
+        raise UserError(f"The speech program {script} ended twice: run it by hand to see why.")
 
 
 def _run_flite(text: str, voice: str, speed: float, out: str) -> str:

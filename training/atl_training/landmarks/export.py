@@ -24,7 +24,7 @@ def export(net: SpeechNet, path: Path) -> None:
     """Write one step of the network as ONNX; raises if the graph disagrees with torch by more than TOLERANCE."""
     net.eval()
     example = (torch.randn(1, WINDOW, MELS), torch.randn(1, STATE).tanh(), torch.eye(len(STYLES))[:1])
-    torch.onnx.export(_Step(net), example, path, input_names=["window", "state", "style"],
+    torch.onnx.export(_Step(net).eval(), example, path, input_names=["window", "state", "style"],
                       output_names=["answer", "next_state"], opset_version=17, dynamo=False)  # fmt: skip
     import openvino
 

@@ -1,0 +1,126 @@
+"""What ships with the nodes: one pleasant portrait of nobody, and one spoken introduction."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import soundfile
+
+from atl_face.stream import SAMPLE_RATE
+from atl_training.corpus.assets import UNITS, Assets
+from atl_training.corpus.camera import Camera
+from atl_training.corpus.clip import Cast, mesh_rotation
+from atl_training.corpus.head import UNIT, Head, HeadKit
+from atl_training.corpus.identity import random_identity
+from atl_training.corpus.look import HAIR_COLOURS, Scene, draw_iris, random_person
+from atl_training.corpus.renderer import Renderer
+from atl_training.corpus.speech import PIPER_VOICE, Manner, Speaker
+
+SMILE = {  # shut lips, friendly eyes
+    "mouthSmileLeft": 0.26, "mouthSmileRight": 0.24, "cheekSquintLeft": 0.2, "cheekSquintRight": 0.2,
+    "browInnerUp": 0.08, "mouthPressLeft": 0.05, "mouthPressRight": 0.05, "mouthDimpleLeft": 0.05,
+    "mouthDimpleRight": 0.05,
+}  # fmt: skip
+SUPERSAMPLE = 3.0
+HEAD_SHARE = 0.55  # of the picture's height
+NORMAL_HEAD = 2.62  # head height over the distance of the outer eye corners
+
+
+def portrait_cast(assets: Assets, kit: HeadKit, seed: int) -> Cast:
+    """A young or middle-aged person of regular proportions. The name's namespace is not the corpora's."""
+    name = f"portrait{seed}"
+    rng = np.random.default_rng(list(name.encode()))
+    identity = random_identity(
+        assets, rng, name, detail=0.14, age=float(rng.uniform(24, 38)), weight=float(rng.uniform(0.42, 0.55)),
+        male=float(rng.choice([0.05, 0.9])),
+    )  # fmt: skip
+    person = random_person(assets, rng, identity)
+    person.hair = str(rng.choice(["short01", "short04"] if identity.is_male else ["long01", "ponytail01"]))
+    person.hair_colour = np.array(HAIR_COLOURS[str(rng.choice(["dark brown", "brown", "brown", "black"]))])
+    person.brow_colour = person.hair_colour * 0.5
+    person.stubble *= 0.4
+    person.freckles *= 0.5
+    person.shine = 0.65
+    person.skin_tone = np.clip(person.skin_tone, 0.9, 1.05)
+    person.teeth = "Teeth_Base"
+    head = Head(kit, identity, hair=person.hair, brow=person.brow, lashes=person.lashes, teeth=person.teeth)
+    return Cast(identity, person, head)
+
+
+def studio(rng: np.random.Generator) -> Scene:
+    """Soft light from the upper side, a warm room out of focus."""
+    side = float(rng.choice([-1, 1]))
+    key = np.array([0.55 * side, 0.55, 0.9])
+    fill = np.array([-0.8 * side, 0.1, 0.8])
+    return Scene(
+        key_direction=key / np.linalg.norm(key),
+        key_colour=np.array([1.45, 1.36, 1.26]),
+        fill_direction=fill / np.linalg.norm(fill),
+        fill_colour=np.array([0.42, 0.45, 0.50]),
+        sky=np.array([0.56, 0.58, 0.62]),
+        ground=np.array([0.36, 0.32, 0.30]),
+        shadow=0.55,
+        exposure=1.0,
+        cloth=np.array([[0.03, 0.07, 0.14], [0.05, 0.13, 0.12], [0.16, 0.05, 0.06], [0.2, 0.19, 0.17]])[
+            int(rng.integers(4))
+        ],
+        neckline=(0.0, 0.0),
+        background=_blurred_room(rng),
+    )
+
+
+def _blurred_room(rng: np.random.Generator, size: int = 512) -> np.ndarray:
+    """Large soft shapes in one family of colours, (size, size, 3) uint8."""
+    down = np.linspace(0, 1, size)[:, None, None]
+    picture = np.array([176, 180, 178]) * (1 - down) + np.array([120, 116, 112]) * down
+    picture = np.broadcast_to(picture, (size, size, 3)).astype(np.float32).copy()
+    for _ in range(7):
+        x, width = int(rng.integers(0, size)), int(rng.integers(30, 130))
+        colour = np.array([150, 148, 140]) + rng.normal(0, 28) + rng.normal(0, 7, 3)
+        top = int(rng.integers(0, size))
+        cv2.rectangle(picture, (x, top), (x + width, top + int(rng.integers(100, 400))), colour.tolist(), -1)
+    for _ in range(5):  # lamps
+        place = (int(rng.integers(0, size)), int(rng.integers(0, size // 2)))
+        cv2.circle(picture, place, int(rng.integers(10, 26)), (250, 238, 214), -1)
+    picture = cv2.GaussianBlur(picture, (0, 0), 24)
+    return np.clip(picture + rng.normal(0, 1.2, picture.shape), 0, 255).astype(np.uint8)
+
+
+def portrait(assets: Assets, seed: int, out: Path, size: int) -> None:
+    """Draw one portrait and save it as PNG."""
+    kit = HeadKit(assets)
+    renderer = Renderer(kit, size, supersample=SUPERSAMPLE, shadow_size=2048, fine=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(out), draw_portrait(assets, kit, renderer, seed)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+
+
+def draw_portrait(assets: Assets, kit: HeadKit, renderer: Renderer, seed: int) -> np.ndarray:
+    """RGB (size, size, 3) of the person of this seed, smiling a little, shoulders in the picture."""
+    cast = portrait_cast(assets, kit, seed)
+    rng = np.random.default_rng(seed)
+    cast.person.iris = draw_iris(rng, (92, 66, 44) if rng.random() < 0.6 else (100, 118, 116), 512)
+    renderer.set_head(cast.head, cast.person, studio(rng))
+    weights = np.zeros(len(UNITS))
+    for name, value in SMILE.items():
+        weights[UNIT[name]] = value
+    gaps = cast.head.lip_gaps(weights)
+    weights[UNIT["mouthClose"]] += max(0.0, float(np.max(gaps / -cast.head.lip_gap_units()[UNIT["mouthClose"]])))
+    camera = Camera(
+        size=renderer.size,
+        fov=float(np.radians(14)),
+        target=cast.head.eye_middle(),
+        eye_distance=cast.head.eye_distance(),
+        eye_px=HEAD_SHARE * renderer.size / NORMAL_HEAD,
+        eye_line=0.42,
+    )
+    turn = mesh_rotation(np.radians([1.0, -3.0 * np.sign(rng.normal()), 1.0]))
+    return renderer.draw(cast.head.vertices(weights), camera, rotation=turn)
+
+
+def default_speech(cache: Path, text: str, out: Path, speed: float) -> None:
+    """Speak a text with the CC0 voice: 16 kHz mono FLAC with .3 s of silence before and after."""
+    with Speaker(cache) as speaker:
+        spoken = speaker.say(text, Manner(PIPER_VOICE, speed))
+    quiet = np.zeros(int(0.3 * SAMPLE_RATE), np.float32)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(out, np.concatenate([quiet, spoken.samples, quiet]), SAMPLE_RATE, subtype="PCM_16")

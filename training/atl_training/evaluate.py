@@ -1,0 +1,189 @@
+"""Figures of the whole way, sound to frames, as the issue asks for them; ground truth and baselines in the same table.
+
+    python -m atl_training.evaluate --grid-clips DIR --grid-tracks DIR --portraits DIR --out docs/results.json
+
+What is drawn is judged by mediapipe, which also finds the portrait's landmarks (but draws nothing): a second opinion is
+dlib's face embedding. GRID clips are held out (`splits.held_out`); the portraits are people that no training saw.
+"""
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from atl_diffusion_node.portrait import Portrait, default_portrait_path, fit_portrait, load_portrait
+from atl_diffusion_node.renderer import FaceRenderer
+from atl_diffusion_node.runtime import OpenVinoRuntime
+from atl_face.detect import FaceTracker
+from atl_face.media import read_audio, read_frames
+from atl_face.stream import SAMPLE_RATE
+from atl_face.topology import eye_openness, is_closed, lip_gap
+from atl_landmark_node.model import SpeechModel
+from atl_landmark_node.stream import landmarks_of
+from atl_training.landmarks.judge import best_lag, correlation
+from atl_training.splits import held_out
+
+HEIGHT_PX = 512
+BLINK_SHARE = 0.5  # eyes open less than this share of their median count as a blink
+IMPOSTORS = 20
+SAME_PERSON = 0.38  # dlib embedding distance; same face 0.13-0.38, different people 0.74-0.84 (shared/assets.md)
+
+
+class WarpOnly:
+    """A runtime that draws nothing: the portrait warped to the landmarks, the honest baseline."""
+
+    name = "warp-only"
+
+    def identity(self, portrait, portrait_rasters):
+        return None
+
+    def step(self, x_s, warped, guides, features, memory):
+        return warped, None
+
+
+class Embedder:
+    """dlib's face embedding with its 5-point alignment; evaluation only (not installed for users)."""
+
+    def __init__(self):
+        import dlib
+        import face_recognition_models as models
+
+        self._detector = dlib.get_frontal_face_detector()
+        self._shape = dlib.shape_predictor(models.pose_predictor_five_point_model_location())
+        self._net = dlib.face_recognition_model_v1(models.face_recognition_model_location())
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray | None:
+        """(128,) of the largest face in an RGB picture, or None."""
+        faces = self._detector(picture, 1 if min(picture.shape[:2]) < 400 else 0)
+        if not faces:
+            return None
+        face = max(faces, key=lambda r: r.area())
+        return np.array(self._net.compute_face_descriptor(picture, self._shape(picture, face)))
+
+
+def track(frames: list[np.ndarray]) -> np.ndarray:
+    """Landmarks (T, 68, 3) that mediapipe sees in drawn frames; NaN where it sees none."""
+    tracker = FaceTracker()
+    tracker(frames[0])
+    found = [tracker(f) for f in frames]
+    tracker.close()
+    return np.stack([np.full((68, 3), np.nan) if p is None else p for p in found])
+
+
+def draw(renderer: FaceRenderer, portrait: Portrait, points: list[np.ndarray]) -> list[np.ndarray]:
+    renderer.set_identity(portrait)
+    return [renderer.render(p) for p in points]
+
+
+def follows(driven: np.ndarray, seen: np.ndarray) -> dict[str, float]:
+    """How a lip gap (T,) that was seen follows the one that drove it: correlation, amplitude ratio, best lag (frames)."""
+    ok = np.isfinite(seen)
+    driven, seen = driven[ok], seen[ok]
+    return {"r": correlation(driven, seen), "amplitude": float(seen.std() / max(driven.std(), 1e-9)),
+            "lag": best_lag(driven, seen)[0], "seen": float(ok.mean())}  # fmt: skip
+
+
+def mean_of(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {key: round(float(np.mean([row[key] for row in rows])), 3) for key in rows[0]} | {"clips": len(rows)}
+
+
+def on_grid(renderers: dict[str, FaceRenderer], model: SpeechModel, clips: list[tuple[Path, Path]]) -> dict:
+    """Held-out GRID clips, the clip's first frame as portrait: drawn against the real lips, and against the driving ones."""
+    rows: dict[str, list[dict[str, float]]] = {}
+    for video, tracked in tqdm(clips, desc="GRID"):
+        first = next(read_frames(video))
+        with np.load(tracked) as data:
+            real = data["landmarks"]
+        portrait = fit_portrait("grid", b"", first, real[0].astype(np.float64), (first.shape[0], first.shape[1]))
+        made = landmarks_of(read_audio(video), portrait.neutral, model)[: len(real)]
+        points = [f.points for f in made]
+        real = real[: len(points)]
+        rows.setdefault("landmarks against real", []).append(follows(lip_gap(real), lip_gap(np.stack(points))))
+        for name, renderer in renderers.items():
+            seen = lip_gap(track(draw(renderer, portrait, points)))
+            rows.setdefault(f"{name}: frames against real", []).append(follows(lip_gap(real), seen))
+            rows.setdefault(f"{name}: frames against driving", []).append(follows(lip_gap(np.stack(points)), seen))
+            # the real motion through the renderer: what it loses when the landmarks are right
+            true_points = [portrait.transform.to_crop(p) for p in real]
+            seen = lip_gap(track(draw(renderer, portrait, true_points)))
+            rows.setdefault(f"{name}: redrawn from real landmarks, against real", []).append(follows(lip_gap(real), seen))
+    return {name: mean_of(values) for name, values in rows.items()}
+
+
+def on_portraits(renderers: dict[str, FaceRenderer], model: SpeechModel, portraits: list[Portrait], sound: np.ndarray,
+                 embed: Embedder, impostors: list[np.ndarray]) -> dict:  # fmt: skip
+    """People that no training saw, driven by a real recording: lips that follow, identity that stays, frame that stays."""
+    rows: dict[str, list[dict[str, float]]] = {}
+    for portrait in tqdm(portraits, desc="portraits"):
+        points = [f.points for f in landmarks_of(sound, portrait.neutral, model)]
+        own = embed(portrait.picture)
+        for name, renderer in renderers.items():
+            frames = draw(renderer, portrait, points)
+            row = follows(lip_gap(np.stack(points)), lip_gap(track(frames)))
+            outside = np.ones(portrait.picture.shape[:2], bool)
+            outside[portrait.region] = portrait.feather[..., 0] == 0
+            row["outside_untouched"] = float(np.mean([np.array_equal(f[outside], portrait.picture[outside])
+                                                      for f in frames]))  # fmt: skip
+            if own is not None:
+                found = [e for e in map(embed, frames[::5]) if e is not None]
+                distance = np.array([np.linalg.norm(e - own) for e in found])
+                row["same_person"] = float(np.mean(distance <= SAME_PERSON))
+                row["distance"] = float(distance.mean())
+                row["nearest_impostor"] = float(min(np.linalg.norm(e - i) for e in found for i in impostors))
+            rows.setdefault(name, []).append(row)
+    return {name: mean_of([r for r in values if "distance" in r]) for name, values in rows.items()}
+
+
+def in_silence(renderer: FaceRenderer, model: SpeechModel, portrait: Portrait, seconds: float = 30.0) -> dict:
+    """Digital silence, and a quiet room: the share of frames with a closed mouth, and the blinks that go on."""
+    result = {}
+    room = np.random.default_rng(0).standard_normal(int(seconds * SAMPLE_RATE)) * 10 ** (-55 / 20)
+    for name, sound in (("digital silence", np.zeros_like(room)), ("room noise at -55 dBFS", room)):
+        made = landmarks_of(sound.astype(np.float32), portrait.neutral, model)
+        seen = track(draw(renderer, portrait, [f.points for f in made]))
+        openness = np.mean(eye_openness(seen), axis=0)
+        shut = openness < BLINK_SHARE * np.nanmedian(openness)
+        blinks = int(np.sum(shut[1:] & ~shut[:-1]))
+        result[name] = {
+            "closed_landmarks": round(float(is_closed(lip_gap(np.stack([f.points for f in made]))).mean()), 4),
+            "closed_seen": round(float(is_closed(lip_gap(seen)).mean()), 4),
+            "blinks_a_minute": round(blinks * 60 / seconds, 1),
+        }
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--grid-clips", type=Path, required=True)
+    parser.add_argument("--grid-tracks", type=Path, required=True)
+    parser.add_argument("--portraits", type=Path, required=True, help="folder of pictures of strangers")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--people", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=1)
+    parser.add_argument("--data", type=Path, help="folder with other weights than the shipped")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    model = SpeechModel()
+    renderers = {"ours": FaceRenderer(OpenVinoRuntime(2, folder=arguments.data), steps=arguments.steps),
+                 "warp only": FaceRenderer(WarpOnly())}  # fmt: skip
+    tracked = [t for t in sorted(arguments.grid_tracks.glob("*.npz")) if held_out(t.stem)][: arguments.clips]
+    clips = [(arguments.grid_clips / f"{t.stem}.mp4", t) for t in tracked]
+    pictures = sorted(arguments.portraits.glob("*.jpg"))
+    strangers = [load_portrait(p, HEIGHT_PX) for p in pictures[:: len(pictures) // arguments.people][: arguments.people]]
+    embed = Embedder()
+    impostors = [e for p in pictures[5:: len(pictures) // (IMPOSTORS + 5)] if (e := embed(load_portrait(p).picture)) is not None]
+    result = {
+        "grid": on_grid(renderers, model, clips),
+        "portraits": on_portraits(renderers, model, strangers, read_audio(clips[0][0]), embed, impostors[:IMPOSTORS]),
+        "silence": in_silence(renderers["ours"], model, load_portrait(default_portrait_path(), HEIGHT_PX)),
+        "runtime": renderers["ours"].runtime.name, "steps": arguments.steps,
+    }  # fmt: skip
+    arguments.out.write_text(json.dumps(result, indent=1))
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
