@@ -1,0 +1,194 @@
+"""The display node: sound and frames of the graph, in step, to a page, a window, a clip or nobody."""
+
+import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from sensor_msgs.msg import Image
+
+from atl_display_node.convert import find_cv_bridge, picture_of, playout_message, samples_of, time_ns
+from atl_display_node.parameters import PARAMETERS
+from atl_display_node.playout import Playout
+from atl_display_node.recorder import Recorder
+from atl_display_node.sinks import NoSink, Sink
+from atl_face.errors import UserError
+from atl_face.media import ClipWriter
+from atl_msgs.msg import AudioChunk
+from atl_node.node import AtlNode, Level
+from atl_node.qos import latched, reliable
+from atl_node.run import run_node
+
+LOOK_S = 0.01  # the playout's thread sleeps until something is due, at most so long
+RECORD_DEPTH = 100  # a recorder loses nothing: 4 s of frames may wait while the encoder is busy
+EXIT_NO_FRAMES = 1
+
+
+class DisplayNode(AtlNode):
+    """Subscribes to `image_raw`, `audio` and `audio_end`; publishes `audio_playout`."""
+
+    def __init__(self):
+        super().__init__("display", PARAMETERS, namespace="/robot_face")
+        self._sink: Sink | None = None
+
+    def configure(self) -> None:
+        recording = self.value("sink") == "file"
+        self._recorder = self._make_recorder() if recording else None
+        self._playout = Playout(self.value("playout_delay_s"))
+        self._lock = threading.Lock()  # of the playout, between the executor's thread and its own
+        self._bridge, self._problem, self._halt = find_cv_bridge(), "", threading.Event()
+        self._stream_id = self.get_clock().now().nanoseconds // 1_000_000_000 & 0x7FFFFFFF
+        self._thread = ThreadPoolExecutor(1, "playout")  # window systems want one thread for everything
+        self._running: Future | None = None
+        sink = self._make_sink()
+        try:
+            self._thread.submit(sink.open).result()
+        except UserError:
+            self._thread.submit(sink.close).result()
+            raise
+        self._sink = sink
+        if sink.address:
+            self.get_logger().info(f"open {sink.address}")
+        self._playout_publisher = self.advertise(AudioChunk, "audio_playout", reliable(100))
+        self._subscriptions_made = [
+            self.subscribe(AudioChunk, "audio", self._take_audio, reliable(100)),
+            self.subscribe(Image, "image_raw", self._take_image, reliable(RECORD_DEPTH if recording else 10)),
+        ]
+        if recording:
+            self._subscriptions_made.append(
+                self.subscribe(AudioChunk, "audio_end", self._take_end, latched())
+            )
+
+    def activate(self) -> None:
+        self._halt.clear()
+        self._running = self._thread.submit(self._run)
+
+    def deactivate(self) -> None:
+        self._halt.set()
+        self._running.result()
+
+    def cleanup(self) -> None:
+        if self._sink is None:
+            return
+        for subscription in self._subscriptions_made:
+            self.destroy_subscription(subscription)
+        self.destroy_publisher(self._playout_publisher)
+        self._halt.set()
+        self._thread.submit(self._sink.close).result()
+        self._thread.shutdown()
+        self._sink = None
+        if self._recorder is not None:
+            self._recorder.close()
+
+    def diagnostics(self) -> tuple[Level, str, dict[str, object]]:
+        counts = self._playout.counts
+        figures = {
+            "sink": self.value("sink"), "frames_shown": counts.shown, "frames_late": counts.late,
+            "frames_dropped": counts.late + counts.skipped + counts.stale, "frames_stale": counts.stale,
+            "skew_ms": round(counts.skew_ms, 1), "interrupts": counts.interrupts,
+            "late_samples": counts.late_samples, "silent_samples": counts.silent_samples,
+            **self._sink.figures(),
+        }  # fmt: skip
+        if self._recorder is not None:
+            figures |= {"frames_recorded": self._recorder.frames, "frames_missing": self._recorder.missing}
+        if self._running.done() and (error := self._running.exception()):
+            return Level.ERROR, f"the playout has stopped: {error!r}", figures
+        if self._problem:
+            return Level.ERROR, self._problem, figures
+        return Level.OK, f"showing ({self.value('sink')})", figures
+
+    def _make_sink(self) -> Sink:
+        """The sinks' libraries are loaded only where they are needed."""
+        if self.value("sink") == "web":
+            from atl_display_node.web import WebSink
+
+            return WebSink(self.value("host"), self.value("port"), self.value("max_viewers"))
+        if self.value("sink") == "window":
+            from atl_display_node.window import WindowSink
+
+            return WindowSink(fullscreen=self.value("fullscreen"))
+        return NoSink()
+
+    def _make_recorder(self) -> Recorder:
+        out = self.value("out")
+        if not out:
+            raise UserError("The sink is `file`: set `out` to the clip to write.", "no_out")
+        return Recorder(lambda size: ClipWriter(out, size))
+
+    def _take_audio(self, message: AudioChunk) -> None:
+        chunk = (message.stream_id, message.first_sample, time_ns(message.header.stamp), samples_of(message))
+        with self._lock:
+            self._playout.push_audio(*chunk)
+        if self._recorder is not None:
+            self._recorder.take_audio(*chunk)
+
+    def _take_image(self, message: Image) -> None:
+        try:
+            picture, self._problem = picture_of(message, self._bridge), ""
+        except UserError as error:
+            self._problem = str(error)
+            return
+        media_time_ns = time_ns(message.header.stamp)
+        with self._lock:
+            self._playout.push_frame(media_time_ns, picture)
+        if self._recorder is not None:
+            self._recorder.take_frame(media_time_ns, picture)
+            if self._recorder.complete:
+                self._end_recording()
+
+    def _take_end(self, message: AudioChunk) -> None:
+        """The sound is complete: wait for the frames that belong to it."""
+        if self._recorder.frames_wanted is not None:
+            return
+        self._recorder.end_sound(time_ns(message.header.stamp))
+        if self._recorder.complete:
+            self._end_recording()
+        else:
+            self._end_timer = self.create_timer(self.value("end_timeout_s"), self._end_recording)
+
+    def _end_recording(self) -> None:
+        recorder = self._recorder
+        if self.stopped.done():
+            return
+        if recorder.frames == 0:
+            self.get_logger().error(
+                "No frame arrived, so there is no clip: look at the diffusion node's messages."
+            )
+            self.finish(EXIT_NO_FRAMES)
+            return
+        recorder.close()
+        text = (
+            f"wrote {self.value('out')}: {recorder.frames} frames, {recorder.samples / 16000:.2f} s of sound"
+        )
+        self.get_logger().info(text + (f", {recorder.missing} frames missing" if recorder.missing else ""))
+        self.finish(0)
+
+    def _run(self) -> None:
+        """The playout's thread: gives each thing out when it is due."""
+        wait_s = 0.0
+        while not self._halt.wait(wait_s):
+            now_ns = self.get_clock().now().nanoseconds
+            with self._lock:
+                slots, frame = self._playout.tick(now_ns)
+                due_ns = self._playout.next_due_ns()
+            for slot in slots:
+                message = playout_message(
+                    self._stream_id, slot.first_sample, slot.media_time_ns, slot.samples
+                )
+                self._playout_publisher.publish(message)
+                self._sink.hear(slot.samples, slot.media_time_ns)
+            if frame is not None:
+                self._sink.show(frame.image, frame.media_time_ns)
+            self._sink.idle()
+            if self._sink.finished:
+                self.finish(0)
+            left_s = LOOK_S if due_ns is None else (due_ns - self.get_clock().now().nanoseconds) / 1e9
+            wait_s = min(LOOK_S, max(0.0, left_s))
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to stop; returns the exit code."""
+    return run_node(DisplayNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

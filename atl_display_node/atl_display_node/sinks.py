@@ -1,0 +1,59 @@
+"""What a sink of the playout is: somewhere that pictures are shown and sound is heard."""
+
+from typing import Protocol
+
+import numpy as np
+
+
+class Sink(Protocol):
+    """All methods but `figures` are called from one thread, the playout's.
+
+    Attributes:
+        finished: True when the sink wants the node to end (its window was closed).
+        address: what to tell people when it is open, "" when there is nothing to tell.
+    """
+
+    finished: bool
+    address: str
+
+    def open(self) -> None:
+        """Take what it needs. Raises UserError with what is missing."""
+
+    def hear(self, samples: np.ndarray, media_time_ns: int) -> None:
+        """20 ms of sound to be heard now: int16 (320,) at 16 kHz."""
+
+    def show(self, image: np.ndarray, media_time_ns: int) -> None:
+        """A picture to be shown from now on: (H, W, 3) uint8 RGB."""
+
+    def idle(self) -> None:
+        """Called at least every 10 ms: answer the window system."""
+
+    def figures(self) -> dict[str, object]:
+        """Figures for the diagnostics; from any thread."""
+
+    def close(self) -> None:
+        """Give everything back."""
+
+
+class NoSink:
+    """For a robot that has its own screen and loudspeaker: the topics are all there is."""
+
+    finished, address = False, ""
+
+    def open(self) -> None:
+        return None
+
+    def hear(self, samples: np.ndarray, media_time_ns: int) -> None:
+        return None
+
+    def show(self, image: np.ndarray, media_time_ns: int) -> None:
+        return None
+
+    def idle(self) -> None:
+        return None
+
+    def figures(self) -> dict[str, object]:
+        return {}
+
+    def close(self) -> None:
+        return None

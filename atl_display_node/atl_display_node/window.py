@@ -1,0 +1,128 @@
+"""The window: pygame shows the face, sounddevice plays its sound; Escape or closing it ends the node."""
+
+import importlib
+import os
+import threading
+from collections import deque
+from types import ModuleType
+
+import numpy as np
+
+from atl_face.errors import UserError
+from atl_face.stream import CHUNK_SAMPLES, SAMPLE_RATE
+
+TITLE = "ATL Avatar - synthetic face (AI generated)"  # the duty to disclose, EU AI Act article 50
+BACKGROUND = (12, 14, 18)
+SOUND_QUEUE = 8  # chunks (160 ms) between the playout and the loudspeaker; more is dropped
+
+
+class WindowSink:
+    """Needs a display; works without a loudspeaker.
+
+    Args:
+        size: (width, height) px of the window at its start; the picture keeps its proportions.
+        fullscreen: fill the screen.
+    """
+
+    def __init__(self, size: tuple[int, int] = (640, 640), fullscreen: bool = False):
+        self._size, self._fullscreen = size, fullscreen
+        self.finished, self.address = False, ""
+        self._pygame: ModuleType | None = None
+        self._sound, self._chunks, self._lock = None, deque(maxlen=SOUND_QUEUE), threading.Lock()
+        self._sound_problem, self._underruns, self._shown = "", 0, 0
+        self._picture = None
+
+    def open(self) -> None:
+        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        try:
+            self._pygame = pygame = importlib.import_module("pygame")
+        except ImportError as error:
+            raise UserError(
+                "The window needs pygame: run `pip install pygame`, or use sink:=web.", "no_pygame"
+            ) from error
+        try:
+            pygame.display.init()
+            flags = pygame.FULLSCREEN if self._fullscreen else pygame.RESIZABLE
+            pygame.display.set_mode((0, 0) if self._fullscreen else self._size, flags)
+        except pygame.error as error:
+            sentence = (
+                f"No window can be opened here ({error}): set DISPLAY or WAYLAND_DISPLAY, or use sink:=web."
+            )
+            raise UserError(sentence, "no_display") from error
+        pygame.display.set_caption(TITLE)
+        pygame.mouse.set_visible(not self._fullscreen)
+        self._draw()
+        self._open_sound()
+
+    def hear(self, samples: np.ndarray, media_time_ns: int) -> None:
+        with self._lock:
+            self._chunks.append(samples)
+
+    def show(self, image: np.ndarray, media_time_ns: int) -> None:
+        self._picture = self._pygame.image.frombuffer(np.ascontiguousarray(image), image.shape[1::-1], "RGB")
+        self._shown += 1
+        self._draw()
+
+    def idle(self) -> None:
+        pygame = self._pygame
+        for event in pygame.event.get():
+            escape = event.type == pygame.KEYDOWN and event.key == pygame.K_ESCAPE
+            if escape or event.type == pygame.QUIT:
+                self.finished = True
+            elif event.type == pygame.VIDEORESIZE:
+                self._draw()
+
+    def figures(self) -> dict[str, object]:
+        return {
+            "shown": self._shown,
+            "sound": self._sound_problem or "on",
+            "sound_underruns": self._underruns,
+        }
+
+    def close(self) -> None:
+        if self._sound is not None:
+            self._sound.close(ignore_errors=True)
+        if self._pygame is not None:
+            self._pygame.display.quit()
+
+    def _draw(self) -> None:
+        screen = self._pygame.display.get_surface()
+        screen.fill(BACKGROUND)
+        if self._picture is not None:
+            width, height = self._picture.get_size()
+            scale = min(screen.get_width() / width, screen.get_height() / height)
+            picture = self._picture
+            if scale != 1.0:
+                picture = self._pygame.transform.smoothscale(
+                    picture, (int(width * scale), int(height * scale))
+                )
+            screen.blit(picture, picture.get_rect(center=screen.get_rect().center))
+        self._pygame.display.flip()
+
+    def _open_sound(self) -> None:
+        """A loudspeaker where there is one; its absence is no reason to stop."""
+        try:
+            sounddevice = importlib.import_module("sounddevice")
+        except (ImportError, OSError):
+            self._sound_problem = "off: PortAudio is missing (apt install libportaudio2)"
+            return
+        try:
+            self._sound = sounddevice.RawOutputStream(
+                samplerate=SAMPLE_RATE,
+                channels=1,
+                dtype="int16",
+                blocksize=CHUNK_SAMPLES,
+                callback=self._play,
+            )
+            self._sound.start()
+        except (sounddevice.PortAudioError, ValueError) as error:
+            self._sound_problem = f"off: no loudspeaker can be opened ({str(error).splitlines()[0]})"
+
+    def _play(self, out, frames: int, time, status) -> None:
+        """PortAudio's callback: int16 (320,) from the queue, silence where there is none."""
+        with self._lock:
+            samples = self._chunks.popleft() if self._chunks else None
+        if samples is None:
+            self._underruns += 1
+            samples = np.zeros(frames, np.int16)
+        out[:] = samples.tobytes()
