@@ -54,6 +54,7 @@ def run_node(make_node, args: list[str] | None = None) -> int:
     executor.add_node(node)
     executor.spin_until_future_complete(node.stopped)
     node.end()
+    executor.shutdown()
     node.destroy_node()
     rclpy.try_shutdown()
     return node.stopped.result()

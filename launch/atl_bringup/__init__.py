@@ -1,0 +1,1 @@
+"""The description of the graph, the two ways to start it, its lifecycle manager, the command `atl`."""

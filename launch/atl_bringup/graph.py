@@ -1,0 +1,208 @@
+"""The one description of the graph: nodes, parameters, respawn, lifecycle order, environment. Free of ROS.
+
+`launch/avatar.launch.py` makes launch actions of it, `supervise.py` plain processes; neither knows more.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from atl_face.errors import UserError
+
+NAMESPACE = "/robot_face"
+DISPLAYS = ("web", "window", "file", "none")
+# Exit codes that say why a node ended: anything else is a crash, and the node is started again.
+EXIT_DONE, EXIT_USER_ERROR = 0, 2
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One process of the graph.
+
+    Args:
+        package, executable: what `ros2 run` would be given.
+        name, namespace: of the node.
+        parameters: name -> value, complete.
+        remappings: (from, to) pairs.
+        respawn: started again after a crash. A node that isn't ends the graph, with its own exit code.
+        activation: place in the order of activation; None for a node that isn't a lifecycle node.
+    """
+
+    package: str
+    executable: str
+    name: str
+    namespace: str = NAMESPACE
+    parameters: dict[str, object] = field(default_factory=dict)
+    remappings: tuple[tuple[str, str], ...] = ()
+    respawn: bool = True
+    activation: int | None = None
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.namespace.rstrip('/')}/{self.name}"
+
+    def ends_graph(self, exit_code: int) -> bool:
+        """Whether this node's end with `exit_code` is the end of the graph."""
+        return not self.respawn or exit_code in (EXIT_DONE, EXIT_USER_ERROR)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All processes of the graph and the environment that they start in (under what the user's own sets)."""
+
+    nodes: tuple[NodeSpec, ...]
+    environment: dict[str, str]
+
+    def node(self, name: str) -> NodeSpec:
+        return next(spec for spec in self.nodes if spec.name == name)
+
+
+def avatar_graph(
+    audio: str = "",
+    portrait: str = "",
+    display: str = "",
+    out: str = "",
+    port: int | str = "",
+    loop: bool | None = None,
+    params: str | dict[str, dict[str, object]] = "",
+) -> Graph:
+    """The graph of the robot's face. Every argument may be empty: then the parameter files decide.
+
+    Args:
+        audio: a sound or video file, or `mic`, `topic`, `silence`; empty is the shipped speech clip.
+        portrait: a picture file; empty is the shipped synthetic face.
+        display: web, window, file or none; `out` implies file.
+        out: clip to record; the graph ends when the sound ends.
+        port: TCP port of the page.
+        loop: play the file for ever; None means yes, but not with `out`.
+        params: a parameter YAML that goes over config/avatar.yaml, or the same as {node: {name: value}}.
+
+    Raises:
+        UserError: a file that isn't there, a word that isn't known, arguments that contradict one another.
+    """
+    parameters = read_parameters(config_folder() / "avatar.yaml")
+    extra = read_parameters(Path(params)) if isinstance(params, str | Path) and params else params or {}
+    for name, values in extra.items():
+        if name not in parameters:
+            known = ", ".join(parameters)
+            raise UserError(f"There is no node {name!r}: the nodes are {known}.", "bad_parameter")
+        parameters[name].update(values)
+    _set_audio(parameters["audio"], audio, loop, recording=bool(out))
+    if portrait:
+        parameters["diffusion"]["portrait"] = _existing(portrait, "picture")
+    _set_display(parameters["display"], display, out, port)
+
+    stages = [
+        _stage(place, name, parameters[name], respawn=not (name == "display" and out))
+        for place, name in enumerate(("display", "diffusion", "landmark", "audio"))
+    ]
+    return Graph(nodes=(*stages, manager(stages)), environment=environment())
+
+
+def manager(stages: list[NodeSpec]) -> NodeSpec:
+    """The lifecycle manager that brings `stages` up, as one more node of the graph."""
+    order = [spec.full_name for spec in sorted(stages, key=lambda spec: spec.activation)]
+    return NodeSpec("atl_bringup", "lifecycle_manager", "lifecycle_manager", parameters={"nodes": order})
+
+
+def environment() -> dict[str, str]:
+    """Variables that make the graph work well; one that the user has set himself is left as it is."""
+    return {
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(config_folder() / "fastdds.xml"),
+        "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",  # the profile is Fast DDS's
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",  # a face and a microphone are nobody else's business
+        "RCUTILS_CONSOLE_OUTPUT_FORMAT": "[{severity}] {message}",  # launchers put the name before
+        "PYTHONUNBUFFERED": "1",  # messages appear when they are made
+    }
+
+
+def config_folder() -> Path:
+    """Folder of avatar.yaml and fastdds.xml: installed where the workspace is, else beside the sources."""
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        folder = Path(prefix, "share", "atl_bringup", "config")
+        if prefix and folder.is_dir():
+            return folder
+    return Path(__file__).resolve().parent.parent / "config"
+
+
+def read_parameters(path: Path) -> dict[str, dict[str, object]]:
+    """{node name: {parameter: value}} of a ROS parameter YAML; keys as `/**/audio`."""
+    try:
+        document = yaml.safe_load(path.read_text())
+        return {key.rsplit("/", 1)[-1]: dict(value["ros__parameters"]) for key, value in document.items()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Can't read the parameter file {path}: {error}.", "unreadable") from error
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} isn't a ROS parameter file (node name, then ros__parameters, then values).", "unreadable"
+        ) from error
+
+
+def _stage(place: int, name: str, parameters: dict[str, object], respawn: bool) -> NodeSpec:
+    return NodeSpec(
+        package=f"atl_{name}_node",
+        executable="node",
+        name=name,
+        parameters={**parameters, "autostart": False},
+        respawn=respawn,
+        activation=place,
+    )
+
+
+def _set_audio(parameters: dict[str, object], audio: str, loop: bool | None, recording: bool) -> None:
+    sources = {"mic": "microphone", "microphone": "microphone", "topic": "topic", "silence": "silence"}
+    if audio in sources:
+        parameters["source"] = sources[audio]
+    elif audio:
+        parameters["source"], parameters["path"] = "file", _existing(audio, "sound")
+    if parameters["source"] == "file" and not parameters["path"]:
+        parameters["path"] = default_speech()
+    if recording and parameters["source"] != "file":
+        raise UserError(
+            "A clip ends when its sound ends, and this sound has no end: give a sound file.", "no_end"
+        )
+    if recording and loop:
+        raise UserError("A clip of a looped sound would never end: leave out `out` or `loop`.", "no_end")
+    if loop is not None or recording:
+        parameters["loop"] = bool(loop)
+
+
+def _set_display(parameters: dict[str, object], display: str, out: str, port: int | str) -> None:
+    if display and display not in DISPLAYS:
+        raise UserError(f"display is one of {', '.join(DISPLAYS)}, not {display!r}.", "bad_parameter")
+    if out and display not in ("", "file"):
+        raise UserError(f"A clip is recorded by display file, not {display}: leave one out.", "bad_parameter")
+    if display == "file" and not (out or parameters["out"]):
+        raise UserError("display file needs the clip to write: give out.", "no_out")
+    if out:
+        folder = Path(out).expanduser().resolve().parent
+        if not folder.is_dir():
+            raise UserError(f"There is no folder {folder} to write {Path(out).name} into.", "no_folder")
+        display, parameters["out"] = "file", str(folder / Path(out).name)
+    if display:
+        parameters["sink"] = display
+    if port != "":
+        try:
+            parameters["port"] = int(port)
+        except ValueError as error:
+            raise UserError(f"port is a number, not {port!r}.", "bad_parameter") from error
+
+
+def default_speech() -> str:
+    """Path of the speech clip that atl_audio_node ships, found without importing the package."""
+    package = importlib.util.find_spec("atl_audio_node")
+    if package is None:
+        raise UserError("The package atl_audio_node isn't installed: run make setup.", "not_built")
+    return str(Path(package.submodule_search_locations[0]) / "data" / "default_speech.flac")
+
+
+def _existing(path: str, what: str) -> str:
+    found = Path(path).expanduser().resolve()
+    if not found.is_file():
+        raise UserError(f"There is no {what} file {path}.", "no_file")
+    return str(found)

@@ -1,0 +1,131 @@
+"""The lifecycle manager: configures all nodes at once, activates them in order, brings restarted ones back.
+
+It asks each node for its state and takes the next step towards `active`. A node that was started again says
+`unconfigured`, so bringing up and bringing back are the same thing. A node that refuses a step ends the
+manager with EXIT_REFUSED, and with it the graph: the node itself has said why.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.client import Client
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.task import Future
+
+from atl_node.run import Stoppable, run_node
+
+TICK_S = 0.1  # between looks while a node isn't active
+WATCH_S = 0.5  # between looks while all are; so a restarted node is noticed within a second
+UNANSWERED_S = 2.0  # a question to a process that died is never answered: ask again
+EXIT_REFUSED = 2
+STEPS = {"unconfigured": Transition.TRANSITION_CONFIGURE, "inactive": Transition.TRANSITION_ACTIVATE}
+
+
+@dataclass
+class Managed:
+    """What the manager knows of one node; times are seconds of its clock."""
+
+    name: str
+    get_state: Client
+    change_state: Client
+    state: str = ""  # as last told; empty when not known
+    asked: Future | None = None
+    asked_at: float = 0.0
+    step: Future | None = None  # a transition that hasn't been answered
+    step_id: int = 0
+
+
+class LifecycleManager(Stoppable, Node):
+    """Brings the nodes of its parameter `nodes` (full names, in order of activation) to `active` for good."""
+
+    def __init__(self):
+        super().__init__("lifecycle_manager")
+        names = self.declare_parameter("nodes", Parameter.Type.STRING_ARRAY).value or []
+        self._nodes = [
+            Managed(
+                name,
+                # Made first: a transition's answer is then handled before a state's.
+                change_state=self.create_client(ChangeState, f"{name}/change_state"),
+                get_state=self.create_client(GetState, f"{name}/get_state"),
+            )
+            for name in names
+        ]
+        self._live = False
+        self._timer = self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _tick(self) -> None:
+        earlier_active = True
+        for node in self._nodes:
+            ready = node.state == "unconfigured" or (node.state == "inactive" and earlier_active)
+            if ready and node.step is None and node.asked is None:
+                self._take_step(node)
+            earlier_active &= node.state == "active"
+        if earlier_active != self._live:
+            self._live = earlier_active
+            self._timer.timer_period_ns = int(1e9 * (WATCH_S if self._live else TICK_S))
+            if self._live:
+                self.get_logger().info("all nodes are active: the face is live")
+        for node in self._nodes:
+            self._ask(node)
+
+    def _ask(self, node: Managed) -> None:
+        """Asks for the state when it is due."""
+        waited_s = time.monotonic() - node.asked_at
+        if node.asked is not None:
+            if waited_s > UNANSWERED_S:
+                node.get_state.remove_pending_request(node.asked)
+                node.asked = None
+            return
+        settled = node.state == "active" or node.step is not None
+        if waited_s < (WATCH_S if settled else TICK_S) or not node.get_state.service_is_ready():
+            return
+        node.asked_at = time.monotonic()
+        node.asked = node.get_state.call_async(GetState.Request())
+        node.asked.add_done_callback(lambda answer: self._hear_state(node, answer))
+
+    def _hear_state(self, node: Managed, answer: Future) -> None:
+        if answer is not node.asked:
+            return
+        node.asked = None
+        if node.step is not None:
+            # A node answers in turn. That the step's answer isn't there yet means that its receiver died.
+            node.change_state.remove_pending_request(node.step)
+            node.step = None
+        state = answer.result().current_state.label
+        if node.state == "active" and state != "active":
+            self.get_logger().info(f"{node.name} is {state}: bringing it back")
+        node.state = state
+
+    def _take_step(self, node: Managed) -> None:
+        node.step_id = STEPS[node.state]
+        request = ChangeState.Request(transition=Transition(id=node.step_id))
+        node.asked_at = time.monotonic()
+        node.step = node.change_state.call_async(request)
+        node.step.add_done_callback(lambda answer: self._hear_step(node, answer))
+
+    def _hear_step(self, node: Managed, answer: Future) -> None:
+        if answer is not node.step:
+            return
+        node.step = None
+        if answer.result().success:
+            node.state = "inactive" if node.step_id == Transition.TRANSITION_CONFIGURE else "active"
+            return
+        verb = "configured" if node.step_id == Transition.TRANSITION_CONFIGURE else "activated"
+        self.get_logger().info(f"ending the graph: {node.name} could not be {verb}")
+        self.finish(EXIT_REFUSED)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs the manager until the graph ends; returns the exit code."""
+    return run_node(LifecycleManager, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

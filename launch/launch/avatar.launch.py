@@ -1,0 +1,75 @@
+"""ros2 launch atl_bringup avatar.launch.py audio:=… portrait:=… display:=… out:=… port:=… loop:=… params:=…
+
+Turns the description in atl_bringup.graph into launch actions; every decision is there.
+"""
+
+import os
+
+from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, SetEnvironmentVariable
+from launch.events import Shutdown
+from launch.events.process import ProcessExited
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from atl_bringup.graph import NodeSpec, avatar_graph
+from atl_face.errors import UserError
+from launch import LaunchContext, LaunchDescription
+
+ARGUMENTS = {
+    "audio": "sound or video file, or mic, topic, silence; empty: the shipped speech clip",
+    "portrait": "picture of one face; empty: the shipped synthetic face",
+    "display": "web, window, file or none; empty: web, or file where out is given",
+    "out": "clip to record; the graph ends with its sound",
+    "port": "TCP port of the page; empty: 8080",
+    "loop": "true or false: play the file for ever; empty: true unless out is given",
+    "params": "parameter YAML over config/avatar.yaml",
+}
+RESPAWN_DELAY_S = 0.5
+BOOLEANS = {"": None, "true": True, "false": False}
+
+
+def action_of(spec: NodeSpec) -> Node:
+    """The launch action of one node: run, watched and started again as the description says."""
+
+    def look_at_end(event: ProcessExited, _context: LaunchContext):
+        if spec.ends_graph(event.returncode):
+            return [EmitEvent(event=Shutdown(reason=f"{spec.name} ended with exit code {event.returncode}"))]
+        return []
+
+    return Node(
+        package=spec.package,
+        executable=spec.executable,
+        name=spec.name,
+        namespace=spec.namespace,
+        parameters=[spec.parameters],
+        remappings=list(spec.remappings),
+        output="screen",
+        emulate_tty=False,
+        respawn=spec.respawn,
+        respawn_delay=RESPAWN_DELAY_S,
+        on_exit=look_at_end,
+    )
+
+
+def actions(context: LaunchContext) -> list:
+    """Reads the arguments, builds the graph, and gives its environment and nodes as actions."""
+    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    try:
+        loop = given.pop("loop").lower()
+        if loop not in BOOLEANS:
+            raise UserError(f"loop is true or false, not {loop!r}.")
+        graph = avatar_graph(loop=BOOLEANS[loop], **given)
+    except UserError as error:
+        return [LogInfo(msg=str(error)), EmitEvent(event=Shutdown(reason=str(error)))]
+    unset = {name: value for name, value in graph.environment.items() if name not in os.environ}
+    return [
+        *(SetEnvironmentVariable(name, value) for name, value in unset.items()),
+        *(action_of(spec) for spec in graph.nodes),
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    declared = [
+        DeclareLaunchArgument(name, default_value="", description=text) for name, text in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=actions)])

@@ -1,0 +1,102 @@
+"""The description of the graph: what arguments do, what is refused, that the YAML is what nodes declare."""
+
+import importlib
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from atl_bringup.graph import avatar_graph, config_folder, environment, read_parameters
+from atl_face.errors import UserError
+
+STAGES = ("audio", "landmark", "diffusion", "display")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_yaml_holds_exactly_what_the_node_declares_with_allowed_values(stage):
+    declared = {p.name: p for p in importlib.import_module(f"atl_{stage}_node.parameters").PARAMETERS}
+    given = read_parameters(config_folder() / "avatar.yaml")[stage]
+    assert sorted(given) == sorted(declared)
+    assert [problem for name, value in given.items() if (problem := declared[name].problem(value))] == []
+
+
+def test_defaults_are_the_shipped_clip_looped_on_the_page():
+    graph = avatar_graph()
+    audio, display = graph.node("audio").parameters, graph.node("display").parameters
+    assert (audio["source"], audio["loop"], display["sink"], display["port"]) == ("file", True, "web", 8080)
+    assert audio["path"].endswith("default_speech.flac")
+    assert graph.node("diffusion").parameters["portrait"] == ""
+    assert all(spec.respawn for spec in graph.nodes)
+
+
+def test_display_is_activated_first_and_audio_last():
+    manager = avatar_graph().node("lifecycle_manager")
+    order = ["/robot_face/display", "/robot_face/diffusion", "/robot_face/landmark", "/robot_face/audio"]
+    assert manager.parameters["nodes"] == order
+    assert not any(avatar_graph().node(stage).parameters["autostart"] for stage in STAGES)
+
+
+def test_a_recording_plays_once_and_its_display_ends_the_graph(tmp_path):
+    sound, picture = tmp_path / "a.wav", tmp_path / "b.png"
+    sound.touch(), picture.touch()
+    graph = avatar_graph(audio=str(sound), portrait=str(picture), out=str(tmp_path / "clip.mp4"))
+    display = graph.node("display")
+    assert (display.parameters["sink"], display.parameters["out"]) == ("file", str(tmp_path / "clip.mp4"))
+    assert graph.node("audio").parameters["loop"] is False
+    assert graph.node("audio").parameters["path"] == str(sound)
+    assert graph.node("diffusion").parameters["portrait"] == str(picture)
+    assert not display.respawn and display.ends_graph(0) and display.ends_graph(1)
+    landmark = graph.node("landmark")
+    assert landmark.ends_graph(0) and landmark.ends_graph(2) and not landmark.ends_graph(-9)
+
+
+@pytest.mark.parametrize("word, source", [("mic", "microphone"), ("topic", "topic"), ("silence", "silence")])
+def test_words_for_sources_without_a_file(word, source):
+    assert avatar_graph(audio=word).node("audio").parameters["source"] == source
+
+
+def test_a_parameter_file_goes_over_the_shipped_one_and_arguments_over_both(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/robot_face/display:\n  ros__parameters: {port: 9000, host: 0.0.0.0}\n")
+    assert avatar_graph(params=str(file)).node("display").parameters["port"] == 9000
+    display = avatar_graph(params=str(file), port="9001", display="none").node("display").parameters
+    assert (display["port"], display["host"], display["sink"]) == (9001, "0.0.0.0", "none")
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        ({"audio": "nosuch.wav"}, "no sound file nosuch.wav"),
+        ({"portrait": "nosuch.png"}, "no picture file nosuch.png"),
+        ({"display": "hologram"}, "web, window, file, none"),
+        ({"display": "file"}, "give out"),
+        ({"out": "/nosuch/clip.mp4"}, "no folder /nosuch"),
+        ({"out": "clip.mp4", "display": "web"}, "leave one out"),
+        ({"out": "clip.mp4", "audio": "mic"}, "no end"),
+        ({"out": "clip.mp4", "loop": True}, "never end"),
+        ({"port": "http"}, "port is a number"),
+        ({"params": "nosuch.yaml"}, "nosuch.yaml"),
+        ({"params": {"nose": {}}}, "no node 'nose'"),
+    ],
+)
+def test_mistakes_are_refused_in_one_sentence(arguments, sentence):
+    with pytest.raises(UserError, match=sentence) as error:
+        avatar_graph(**arguments)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "audio: 3", "{", "audio: {ros__parameters: 3}"])
+def test_a_file_that_is_no_parameter_file_is_refused(tmp_path, text):
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match="parameter file"):
+        avatar_graph(params=str(file))
+
+
+def test_the_dds_profile_is_there_and_holds_an_image():
+    profile = Path(environment()["FASTDDS_DEFAULT_PROFILES_FILE"])
+    tag = "{http://www.eprosima.com}"
+    root = ElementTree.parse(profile).getroot()
+    segment_bytes = int(root.find(f".//{tag}segment_size").text)
+    assert segment_bytes >= 10 * 512 * 512 * 3, "the publisher's queue of ten images fits"
+    assert int(root.find(f".//{tag}maxMessageSize").text) >= 1080 * 1080 * 3, "an image is sent in one piece"

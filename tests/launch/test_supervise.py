@@ -1,0 +1,114 @@
+"""The supervisor and the lifecycle manager with real processes: order, recovery, end, exit codes."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from atl_bringup.graph import avatar_graph
+from atl_bringup.supervise import command_of, find_executable
+from atl_face.errors import UserError
+
+LIVE = "the face is live"
+
+
+def family(running) -> list[psutil.Process]:
+    return psutil.Process(running.process.pid).children(recursive=True)
+
+
+def gone(processes: list[psutil.Process], within_s: float) -> bool:
+    return not psutil.wait_procs(processes, timeout=within_s)[1]
+
+
+def test_all_become_active_in_the_declared_order_and_sigint_leaves_nothing(start, dummies):
+    running = start(dummies())
+    running.wait_for(LIVE)
+    order = [line.split()[3] for line in running.lines if "activated" in line]
+    assert order == ["three", "one", "two"]
+    first_activated = next(i for i, line in enumerate(running.lines) if "activated three" in line)
+    assert sum("configured" in line for line in running.lines[:first_activated]) >= 1
+
+    processes = family(running)
+    assert len(processes) == 4
+    began = time.monotonic()
+    running.process.send_signal(signal.SIGINT)
+    assert running.end(3.0) == 0
+    assert time.monotonic() - began < 3.0
+    assert not any(process.is_running() for process in processes)
+    assert running.text.count("cleaned") == 3, "every node was shut down in order"
+    assert "Traceback" not in running.text
+
+
+@pytest.mark.parametrize("name", ["two", "lifecycle_manager"])
+def test_a_killed_node_is_started_again_and_brought_back(start, dummies, name):
+    running = start(dummies())
+    running.wait_for(LIVE)
+    victim = next(p for p in family(running) if f"__node:={name}" in p.cmdline())
+    victim.kill()
+    running.wait_for(f"{name} .*SIGKILL; starting it again")
+    if name == "two":
+        assert int(running.wait_for(r"activated two (\d+)", 10.0)[1]) != victim.pid
+    running.wait_for(LIVE, 10.0)
+
+
+def test_a_user_error_ends_the_graph_with_its_sentence_and_code_2(start, dummies):
+    running = start(dummies(two={"refuse": True}))
+    assert running.end() == 2
+    assert running.text.count("No face in the picture: give another.") == 1
+    assert "Traceback" not in running.text
+
+
+def test_a_wrong_parameter_ends_the_graph_with_a_sentence_and_code_2(start, dummies):
+    running = start(dummies(one={"end_code": "soon"}))
+    assert running.end() == 2
+    assert "end_code" in running.text
+    assert "Traceback" not in running.text
+
+
+def test_a_node_that_has_done_its_work_ends_the_graph_with_code_0(start, dummies):
+    running = start(dummies(one={"end_code": 0}))
+    assert running.end() == 0
+
+
+def test_a_node_that_is_not_respawned_ends_the_graph_with_its_code(start, dummies):
+    from dataclasses import replace
+
+    graph = dummies(one={"end_code": 3})
+    nodes = tuple(replace(spec, respawn=False) if spec.name == "one" else spec for spec in graph.nodes)
+    assert start(replace(graph, nodes=nodes)).end() == 3
+
+
+def test_a_node_that_hangs_at_the_end_is_killed_within_3_s(start, dummies):
+    running = start(dummies(two={"hang": True}))
+    running.wait_for(LIVE)
+    processes = family(running)
+    running.process.send_signal(signal.SIGTERM)
+    assert running.end(3.0) == 0
+    assert not any(process.is_running() for process in processes)
+
+
+def test_killing_the_supervisor_takes_its_nodes_along(start, dummies):
+    running = start(dummies())
+    running.wait_for(LIVE)
+    processes = family(running)
+    running.process.kill()
+    assert gone(processes, 2.0)
+
+
+def test_a_missing_executable_is_told_in_one_sentence(workspace):
+    with pytest.raises(UserError, match="no executable node of the package atl_nowhere"):
+        find_executable("atl_nowhere", "node")
+
+
+def test_parameters_keep_their_type_on_the_way_to_the_node(tmp_path):
+    """A path that looks like a number stays a string."""
+    import yaml
+
+    graph = avatar_graph(audio="silence", params={"display": {"out": "2024"}})
+    command = command_of(graph.node("display"), tmp_path)
+    written = yaml.safe_load((tmp_path / "display.yaml").read_text())
+    assert written["/robot_face/display"]["ros__parameters"]["out"] == "2024"
+    assert command[1:5] == ["--ros-args", "-r", "__node:=display", "-r"]
+    assert os.access(command[0], os.X_OK)
