@@ -9,7 +9,7 @@ import sys
 from atl_face.errors import UserError
 
 # Each sets the default `main`, a function of the parsed arguments that returns the exit code.
-COMMANDS = ("run", "render")
+COMMANDS = ("run", "render", "bench")
 EXIT_USER_ERROR = 2
 
 

@@ -1,0 +1,120 @@
+"""Watch a running graph from outside: `python -m atl_bringup.observe SECONDS OUT.json SUPERVISOR_PID`.
+
+Subscribes to `audio` and `image_raw`, samples CPU and memory of the supervisor's children, and writes what `atl bench`
+tells.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from atl_bringup.bench import SETTLE_S, percentiles
+from atl_bringup.graph import NAMESPACE
+from atl_face.stream import FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE
+from atl_landmark_node.stream import LOOKAHEAD_SAMPLES
+from atl_msgs.msg import AudioChunk
+from atl_node.qos import reliable
+from atl_node.run import make_executor
+
+START_TIMEOUT_S = 40.0
+
+
+def stamp_ns(header) -> int:
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+
+
+class Observer(Node):
+    """Notes when each sample of sound and each frame arrived."""
+
+    def __init__(self):
+        super().__init__("observer", namespace=NAMESPACE)
+        self.audio: list[tuple[int, int, float]] = []  # media time (ns) of the first sample, samples, arrival (s)
+        self.frames: dict[int, float] = {}  # stamp (ns) -> arrival (s)
+        self.told: dict[str, dict[str, str]] = {}  # node -> its latest figures
+        self.create_subscription(AudioChunk, "audio", self._hear, reliable(100))
+        self.create_subscription(Image, "image_raw", self._see, reliable(10))
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._listen, reliable(50))
+
+    def _hear(self, chunk: AudioChunk) -> None:
+        self.audio.append((stamp_ns(chunk.header), len(chunk.samples), time.monotonic()))
+
+    def _see(self, image: Image) -> None:
+        self.frames[stamp_ns(image.header)] = time.monotonic()
+
+    def _listen(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.told[status.name.rsplit("/", 1)[-1]] = {v.key: v.value for v in status.values}
+
+
+def latencies(audio: list[tuple[int, int, float]], frames: dict[int, float]) -> list[float]:
+    """Milliseconds from the arrival of the last sample a frame needs to the frame's arrival."""
+    ends = np.array([start + 1_000_000_000 * count // SAMPLE_RATE for start, count, _ in audio])
+    arrivals = np.array([at for *_, at in audio])
+    need_ns = (FRAME_SAMPLES + LOOKAHEAD_SAMPLES) * 1_000_000_000 // SAMPLE_RATE
+    out = []
+    for stamp, seen in frames.items():
+        index = int(np.searchsorted(ends, stamp + need_ns - 1_000_000))  # a millisecond of rounding in stamps
+        if index < len(ends):
+            out.append(1e3 * (seen - arrivals[index]))
+    return out
+
+
+def dropped(frames: dict[int, float]) -> int:
+    """Frames that are missing between the first and the last, after SETTLE_S."""
+    stamps = np.array(sorted(frames))
+    stamps = stamps[stamps >= stamps[0] + SETTLE_S * 1e9]
+    steps = np.rint(np.diff(stamps) / FRAME_NS)
+    return int(np.sum(np.maximum(steps - 1, 0)))
+
+
+def node_processes(supervisor: int) -> dict[str, psutil.Process]:
+    """Node name -> process, of the children that were started with `__node:=NAME`."""
+    found = {}
+    for process in psutil.Process(supervisor).children(recursive=True):
+        for word in process.cmdline():
+            if word.startswith("__node:="):
+                found[word.removeprefix("__node:=")] = process
+    return found
+
+
+def main() -> None:
+    seconds, out, supervisor = float(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    rclpy.init()
+    observer, executor = Observer(), make_executor()
+    executor.add_node(observer)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not observer.frames:
+        executor.spin_once(timeout_sec=0.1)
+        if time.monotonic() > deadline:
+            sys.exit("No frame came within 40 s: run `atl run --display none` and read its messages.")
+    processes = node_processes(supervisor)
+    for process in processes.values():
+        process.cpu_percent()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        executor.spin_once(timeout_sec=0.05)
+    nodes = {}
+    for name, process in processes.items():
+        nodes[name] = {"cpu_percent": process.cpu_percent(), "rss_mb": round(process.memory_info().rss / 1e6)}
+    for name, figures in observer.told.items():
+        if name in nodes:
+            nodes[name]["figures"] = {k: v for k, v in figures.items() if "_ms_" in k or k.startswith(("frames", "late"))}
+    out.write_text(json.dumps({
+        "seconds": seconds, "frames": len(observer.frames), "dropped": dropped(observer.frames),
+        "latency": percentiles(latencies(observer.audio, observer.frames)), "nodes": nodes,
+        "cpu_percent_all": round(sum(n["cpu_percent"] for n in nodes.values()), 1),
+    }))  # fmt: skip
+    executor.shutdown()
+    rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    main()

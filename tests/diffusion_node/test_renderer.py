@@ -1,0 +1,95 @@
+"""Portrait and renderer: what is drawn, what is left alone, what is refused."""
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from atl_diffusion_node.portrait import default_portrait_path, load_portrait, output_shape
+from atl_diffusion_node.renderer import FaceRenderer
+from atl_diffusion_node.runtime import OpenVinoRuntime
+from atl_face.errors import UserError
+from atl_face.topology import WEIGHT
+from atl_landmark_node.face_model import PortraitFace
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    return OpenVinoRuntime(threads=2)
+
+
+@pytest.fixture(scope="module")
+def portrait():
+    return load_portrait(default_portrait_path(), 512)
+
+
+def talking(portrait, jaw):
+    weights = np.zeros(52)
+    weights[WEIGHT["jawOpen"]] = jaw
+    return PortraitFace(portrait.neutral).points(weights)
+
+
+def draw(renderer, portrait, jaws=(0.0, 0.15, 0.3, 0.1)):
+    renderer.set_identity(portrait)
+    return [renderer.render(talking(portrait, jaw)) for jaw in jaws]
+
+
+def test_the_same_seed_draws_the_same_bytes(runtime, portrait):
+    first = draw(FaceRenderer(runtime, seed=3), portrait)
+    again = draw(FaceRenderer(runtime, seed=3), portrait)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    other = draw(FaceRenderer(runtime, seed=4), portrait)
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_outside_the_feather_the_portrait_is_untouched(runtime, portrait):
+    outside = np.ones(portrait.picture.shape[:2], bool)
+    outside[portrait.region] = portrait.feather[..., 0] == 0
+    assert outside.mean() > 0.3
+    for frame in draw(FaceRenderer(runtime), portrait):
+        assert np.array_equal(frame[outside], portrait.picture[outside])
+
+
+def test_an_opening_jaw_changes_the_mouth_most(runtime, portrait):
+    frames = draw(FaceRenderer(runtime), portrait, (0.0, 0.0, 0.0, 0.0, 0.35, 0.35, 0.35))
+    change = np.abs(frames[-1].astype(int) - frames[3].astype(int)).mean(2)
+    mouth = portrait.transform.to_portrait(portrait.neutral[48:68])[:, :2]
+    (x0, y0), (x1, y1) = mouth.min(0).astype(int), mouth.max(0).astype(int)
+    assert change[y0:y1, x0:x1].mean() > 4 * change[portrait.region].mean()
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_few_steps_all_work(runtime, portrait, steps):
+    frames = draw(FaceRenderer(runtime, steps=steps), portrait)
+    assert frames[0].shape == portrait.picture.shape and frames[0].dtype == np.uint8
+
+
+def test_portraits_can_be_swapped_between_frames(runtime, portrait):
+    renderer = FaceRenderer(runtime)
+    small = load_portrait(default_portrait_path(), 256)
+    renderer.set_identity(portrait)
+    prepared = renderer.prepare(small)
+    assert renderer.render(talking(portrait, 0.1)).shape == portrait.picture.shape
+    renderer.adopt(prepared)
+    assert renderer.render(talking(small, 0.1)).shape == small.picture.shape
+    assert renderer.portrait is small
+
+
+def test_output_shapes_are_even_and_limited():
+    assert output_shape(1001, 799, None, 1080) == (1000, 798)
+    assert output_shape(4000, 3000, None, 1080) == (1080, 810)
+    assert output_shape(600, 400, 512) == (512, 342)
+
+
+def test_a_portrait_is_named_by_its_bytes(portrait):
+    data = default_portrait_path().read_bytes()
+    assert load_portrait(data, 512).id == portrait.id and len(portrait.id) == 16
+
+
+def test_pictures_without_a_face_are_refused():
+    pytest.importorskip("mediapipe", reason="mediapipe is not installed: no face can be looked for")
+    buffer = io.BytesIO()
+    Image.new("RGB", (300, 300), (90, 120, 60)).save(buffer, "PNG")
+    with pytest.raises(UserError) as refused:
+        load_portrait(buffer.getvalue())
+    assert refused.value.code == "no_face"

@@ -1,0 +1,40 @@
+"""The exported graphs compute what the torch networks compute, clip-wise and streaming (needs torch: training's extra)."""
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: the CPU runtime does not need it")
+pytest.importorskip("safetensors", reason="safetensors is not installed: the CPU runtime does not need it")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from atl_diffusion_node.runtime import DATA, FACE_SIZE, MEMORY, OpenVinoRuntime  # noqa: E402
+from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder, memory_shapes  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def nets():
+    weights = load_file(str(DATA / "renderer.safetensors"))
+    out = []
+    for prefix, net in (("identity.", IdentityEncoder()), ("unet.", GuidedUNet())):
+        net.load_state_dict({k[len(prefix):]: v for k, v in weights.items() if k.startswith(prefix)})
+        out.append(net.eval())
+    return out
+
+
+def test_memory_shapes_agree():
+    assert list(MEMORY) == memory_shapes(FACE_SIZE)
+
+
+def test_streaming_openvino_equals_clipwise_torch(nets):
+    rng, frames = np.random.default_rng(0), 4
+    x, warped = (rng.uniform(-1, 1, (frames, 3, FACE_SIZE, FACE_SIZE)).astype(np.float32) for _ in range(2))
+    guides = rng.uniform(0, 1, (frames, 5, FACE_SIZE // 2, FACE_SIZE // 2)).astype(np.float32)
+    lines = rng.uniform(0, 1, (1, 3, FACE_SIZE // 2, FACE_SIZE // 2)).astype(np.float32)
+    with torch.inference_mode():
+        features = nets[0](torch.from_numpy(warped[:1]), torch.from_numpy(lines))
+        clip = nets[1](torch.from_numpy(x), torch.from_numpy(warped), torch.from_numpy(guides), features, frames)[0]
+    runtime = OpenVinoRuntime(threads=2, precision="f32")
+    features, memory = runtime.identity(warped[:1], lines), None
+    for k in range(frames):
+        x_0, memory = runtime.step(x[k: k + 1], warped[k: k + 1], guides[k: k + 1], features, memory)
+        assert np.abs(x_0 - clip[k: k + 1].numpy()).max() < 5e-3

@@ -1,0 +1,60 @@
+"""The warp carries pixels from landmarks to landmarks."""
+import numpy as np
+import pytest
+
+from atl_diffusion_node.renderer import reference_landmarks
+from atl_diffusion_node.warp import ANCHORS, MIN_GAP, FaceWarp, apply_warp, part_lips
+from atl_face.topology import LIP_PAIRS
+
+SIZE = 128
+POINTS = reference_landmarks().astype(np.float64)
+WARP = FaceWarp(POINTS)
+
+
+def test_no_motion_is_no_warp():
+    field = WARP.displacement(POINTS, POINTS, SIZE)
+    assert np.abs(field).max() < 1e-5
+    picture = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), np.uint8)
+    assert np.array_equal(apply_warp(picture, field), picture)
+
+
+def test_landmarks_land_on_landmarks():
+    target = POINTS + np.random.default_rng(0).normal(0, 0.006, POINTS.shape)
+    target = part_lips(target)
+    field = WARP.displacement(POINTS, target, 512)
+    for p, q in zip(POINTS, target, strict=True):
+        x, y = (q * 512).astype(int)
+        assert np.abs(q + field[y, x] - p).max() < 0.012  # a pixel near the target point comes from the source point
+
+
+def test_inside_a_triangle_the_warp_is_affine():
+    target = POINTS + (0.01, 0.02)
+    field = WARP.displacement(POINTS, target, SIZE)
+    source, moved = (np.vstack([p, ANCHORS]) for p in (part_lips(POINTS), part_lips(target)))
+    for triangle in WARP.triangles:
+        centre = moved[triangle].mean(0)
+        if not (0.02 < centre).all() or not (centre < 0.98).all():
+            continue
+        area = np.linalg.det(np.c_[moved[triangle], np.ones(3)])
+        if abs(area) < 2e-3:
+            continue
+        x, y = (centre * SIZE).astype(int)
+        u = np.array([(x + 0.5) / SIZE, (y + 0.5) / SIZE])
+        weights = np.linalg.solve(np.c_[moved[triangle], np.ones(3)].T, [*u, 1])
+        assert np.allclose(u + field[y, x], weights @ source[triangle], atol=1e-4)
+
+
+def test_lips_are_parted_before_they_fold():
+    shut = POINTS.copy()
+    for upper, lower in LIP_PAIRS:
+        shut[upper, 1] = shut[lower, 1] + 0.01  # crossed
+    parted = part_lips(shut)
+    assert all(parted[b, 1] - parted[a, 1] == pytest.approx(MIN_GAP) for a, b in LIP_PAIRS)
+    assert np.array_equal(part_lips(POINTS), POINTS)
+
+
+def test_the_border_stays():
+    target = POINTS + (0.03, 0.03)
+    field = WARP.displacement(POINTS, target, SIZE)
+    rim = np.concatenate([field[0], field[-1], field[:, 0], field[:, -1]])
+    assert np.abs(rim).max() < 0.01

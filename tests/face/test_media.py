@@ -1,0 +1,90 @@
+"""Pictures and sounds as people really have them; clips that say what they are."""
+import io
+import wave
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from atl_face.errors import UserError
+from atl_face.media import SYNTHETIC_TAG, ClipWriter, read_audio, read_frames, read_picture
+
+
+def tone(path, rate, channels, seconds=0.5):
+    samples = np.sin(2 * np.pi * 440 * np.arange(int(rate * seconds)) / rate) * 0.5
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(channels), out.setsampwidth(2), out.setframerate(rate)
+        out.writeframes((np.repeat(samples[:, None], channels, 1) * 32767).astype("<i2").tobytes())
+    return path
+
+
+@pytest.mark.parametrize("rate,channels", [(8000, 1), (16000, 1), (44100, 2), (48000, 2)])
+def test_any_rate_and_channels_become_16_khz_mono(tmp_path, rate, channels):
+    sound = read_audio(tone(tmp_path / "a.wav", rate, channels))
+    assert sound.dtype == np.float32 and abs(len(sound) - 8000) <= 2
+    spectrum = np.abs(np.fft.rfft(sound[1000:7000]))
+    assert abs(spectrum.argmax() * 16000 / 6000 - 440) < 5
+
+
+def test_a_clip_carries_its_tag_frames_and_sound(tmp_path):
+    path = tmp_path / "clip.mp4"
+    with ClipWriter(path, (64, 48)) as clip:
+        for k in range(25):
+            clip.write_frame(np.full((48, 64, 3), 10 * k, np.uint8))
+            clip.write_audio(np.zeros(640, np.float32))
+    with av.open(str(path)) as container:
+        assert container.metadata["comment"] == SYNTHETIC_TAG
+    assert len(list(read_frames(path))) == 25
+    assert abs(len(read_audio(path)) - 16000) <= 640
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "P", "CMYK", "1", "I;16"])
+def test_every_colour_mode_becomes_rgb(mode):
+    if mode == "I;16":
+        image = Image.fromarray(np.full((20, 30), 40000, np.uint16))
+    else:
+        image = Image.new("RGB", (30, 20), (200, 100, 50)).convert(mode)
+    picture = read_picture(encoded(image, "TIFF" if mode == "CMYK" else "PNG"))
+    assert picture.shape == (20, 30, 3) and picture.dtype == np.uint8
+    if mode == "I;16":
+        assert picture[0, 0, 0] == 40000 >> 8
+
+
+def test_exif_rotation_is_applied_and_transparency_is_grey():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    assert read_picture(encoded(Image.new("RGB", (30, 20)), "JPEG", exif=exif)).shape == (30, 20, 3)
+    clear = read_picture(encoded(Image.new("RGBA", (4, 4), (255, 0, 0, 0))))
+    assert clear[0, 0].tolist() == [128, 128, 128]
+
+
+@pytest.mark.parametrize("make", [
+    lambda p: p / "missing.wav",
+    lambda p: (p / "empty.wav").write_bytes(b"") and None or p / "empty.wav",
+    lambda p: (p / "text.wav").write_text("no sound") and None or p / "text.wav",
+])
+def test_bad_sound_is_refused_in_a_sentence(tmp_path, make):
+    with pytest.raises(UserError) as refused:
+        read_audio(make(tmp_path))
+    assert str(tmp_path) in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_bad_pictures_are_refused_in_a_sentence(tmp_path):
+    good = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)))
+    for bad in (b"", b"text", good[: len(good) // 2]):
+        with pytest.raises(UserError):
+            read_picture(bad)
+    with pytest.raises(UserError):
+        read_picture(tmp_path / "nothing.png")
+
+
+def test_a_clip_needs_a_folder(tmp_path):
+    with pytest.raises(UserError, match="no folder"):
+        ClipWriter(tmp_path / "nowhere" / "clip.mp4", (64, 64))
