@@ -27,7 +27,7 @@ from atl_node.qos import latched, reliable
 from atl_node.run import run_node
 
 LOOK_S = 0.01  # the pacing thread sleeps until the next chunk is due, at most so long
-SERVICE_S = 0.1  # how often devices are looked after and the progress of `say` is told
+SERVICE_S = 0.05  # how often devices are looked after and the progress of `say` is told
 LATENESS_KEPT = 3000  # chunks (one minute) that the figures in the diagnostics are about
 
 
@@ -161,7 +161,7 @@ class AudioNode(AtlNode):
         return Say.Result(ok=job.ok, duration=job.elapsed_s, message=job.message)
 
     def _look_after(self) -> None:
-        """Ten times a second: devices, and what is being said."""
+        """Twenty times a second: devices, and what is being said."""
         problem = self._source.problem
         self._source.service(self._now_ns())
         if self._source.problem and self._source.problem != problem:
@@ -170,12 +170,11 @@ class AudioNode(AtlNode):
 
     def _follow(self, job: SayJob, goal_handle, done: Future) -> bool:
         """Tell the progress of one job; True when it is over."""
-        begun = job.begun
         if goal_handle.is_cancel_requested:
             job.cancel("Cancelled.")
         over = job.poll()
         goal_handle.publish_feedback(Say.Feedback(progress=job.progress, elapsed=job.elapsed_s))
-        if job.begun and not begun and goal_handle.request.expression.label:
+        if job.begins() and goal_handle.request.expression.label:
             self._expression.publish(goal_handle.request.expression)
         if not over:
             return False

@@ -40,7 +40,7 @@ class SayJob:
         self._stream = stream
         self._sound: Future = worker.submit(prepare, *request)
         self._utterance: Utterance | None = None
-        self._cancelled = False
+        self._cancelled, self._begun = False, False
         self.message = ""
 
     def poll(self) -> bool:
@@ -67,10 +67,11 @@ class SayJob:
         """True when all of it was said."""
         return self._utterance is not None and self._utterance.state == "said"
 
-    @property
-    def begun(self) -> bool:
-        """True from the first sample on."""
-        return self._utterance is not None and self._utterance.position > 0
+    def begins(self) -> bool:
+        """True once: at the first call after its first sample was said."""
+        begins = not self._begun and self._utterance is not None and self._utterance.position > 0
+        self._begun = self._begun or begins
+        return begins
 
     @property
     def elapsed_s(self) -> float:

@@ -1,0 +1,91 @@
+"""Text to sound through espeak-ng, and a request to say something from its beginning to its end."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from atl_audio_node import speech
+from atl_audio_node.say_job import SayJob, prepare
+from atl_audio_node.sound_stream import SoundStream
+from atl_audio_node.sources import SilentSource
+from atl_face.errors import UserError
+
+NOTHING = np.zeros(0, np.int16)
+needs_voice = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")
+
+
+@needs_voice
+def test_text_becomes_speech():
+    samples = speech.synthesise("Hello, how are you?")
+    assert 0.8 < samples.size / 16000 < 4 and 0.1 < np.abs(samples).max() <= 1.0
+
+
+@needs_voice
+def test_text_is_never_an_option():
+    assert speech.synthesise("--version -x help").size > 16000
+
+
+@needs_voice
+def test_an_unknown_voice_is_a_sentence():
+    with pytest.raises(UserError, match="zz9.*does not exist"):
+        speech.synthesise("Hello.", voice="zz9")
+
+
+def test_without_a_voice_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(speech.shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match="apt install espeak-ng"):
+        speech.synthesise("Hello.")
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "x" * 6000])
+def test_nothing_and_too_much_are_refused(text):
+    with pytest.raises(UserError):
+        speech.synthesise(text)
+
+
+def test_samples_are_resampled():
+    tone = (np.sin(np.arange(48000) * 0.02) * 8000).astype(np.int16)
+    assert prepare("", tone, 48000, "en", 160).size == 16000
+    with pytest.raises(UserError, match="sample_rate 0"):
+        prepare("", tone, 0, "en", 160)
+
+
+def job_of(stream, worker, *request):
+    job = SayJob(stream, worker, *request, "en", 160)
+    worker.submit(lambda: None).result()  # the worker is one thread: what came before is done
+    return job
+
+
+def test_a_job_runs_from_samples_to_said():
+    stream = SoundStream(SilentSource())
+    with ThreadPoolExecutor(1) as worker:
+        job = job_of(stream, worker, "", np.ones(3200, np.int16), 16000)
+        assert not job.poll() and not job.begins() and job.progress == 0.0
+        for n in range(6):
+            stream.pull(n * 20_000_000)
+        assert (
+            job.begins()
+            and not job.begins()
+            and job.progress == pytest.approx(0.6)
+            and job.elapsed_s == pytest.approx(0.12)
+        )
+        assert not job.poll()
+        for n in range(6, 12):
+            stream.pull(n * 20_000_000)
+        assert job.poll() and job.ok and job.elapsed_s == pytest.approx(0.2)
+
+
+def test_a_job_that_cannot_be_said_ends_with_the_sentence():
+    with ThreadPoolExecutor(1) as worker:
+        job = job_of(SoundStream(SilentSource()), worker, "", NOTHING, 0)
+        assert job.poll() and not job.ok and "nothing to say" in job.message
+
+
+def test_a_job_cancelled_before_its_sound_is_ready_is_never_said():
+    stream = SoundStream(SilentSource())
+    with ThreadPoolExecutor(1) as worker:
+        job = job_of(stream, worker, "", np.ones(3200, np.int16), 16000)
+        job.cancel("Cancelled.")
+        assert job.poll() and not job.ok and not stream.speaking
