@@ -21,7 +21,7 @@ from atl_face.errors import UserError
 
 RESPAWN_FIRST_S, RESPAWN_LAST_S = 0.5, 8.0  # the pause doubles with every crash in a row ...
 STEADY_S = 20.0  # ... and starts anew when a process has lived so long
-GRACE_S = 2.3  # from SIGTERM to SIGKILL: nodes end at once, a recorder closes its clip; all is over within 3 s
+GRACE_S = 2.3  # from SIGTERM to SIGKILL: nodes end at once, a recorder closes its clip; all over within 3 s
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 

@@ -10,6 +10,7 @@ from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from atl_bringup.graph import NodeSpec, avatar_graph
 from atl_face.errors import UserError
@@ -28,6 +29,11 @@ RESPAWN_DELAY_S = 0.5
 BOOLEANS = {"": None, "true": True, "false": False}
 
 
+def typed(value):
+    """A parameter's value; a text is marked as one, or launch_ros would read `no` as false."""
+    return ParameterValue(value, value_type=str) if isinstance(value, str) else value
+
+
 def action_of(spec: NodeSpec) -> Node:
     """The launch action of one node: run, watched and started again as the description says."""
 
@@ -41,7 +47,7 @@ def action_of(spec: NodeSpec) -> Node:
         executable=spec.executable,
         name=spec.name,
         namespace=spec.namespace,
-        parameters=[spec.parameters],
+        parameters=[{name: typed(value) for name, value in spec.parameters.items()}],
         remappings=list(spec.remappings),
         output="screen",
         emulate_tty=False,

@@ -1,0 +1,84 @@
+"""The launch file makes, of the same arguments, the processes that `atl run` makes; needs ROS's `launch`."""
+
+import importlib.util
+import os
+
+import pytest
+
+from atl_bringup.graph import avatar_graph, config_folder
+from atl_bringup.supervise import find_executable
+
+WHERE = "isn't on the package index: only a ROS 2 installation has it"
+# Not `launch`, which is also a folder of this repository.
+pytest.importorskip("launch_ros", reason=f"launch_ros {WHERE}")
+
+
+def loaded(**arguments: str):
+    """The launch context after, and the actions of, avatar.launch.py with these launch arguments."""
+    from launch import LaunchContext
+
+    path = config_folder().parent / "launch" / "avatar.launch.py"
+    spec = importlib.util.spec_from_file_location("avatar_launch", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    context = LaunchContext()
+    context.launch_configurations.update(arguments)
+    *declared, read = module.generate_launch_description().entities
+    for action in declared:
+        action.execute(context)
+    return context, read.execute(context)
+
+
+def parameters_of(node, context) -> dict[str, object]:
+    """What the action will write into the node's parameter file; arrays as lists."""
+    from launch_ros.utilities import evaluate_parameters
+
+    (given,) = evaluate_parameters(context, node._Node__parameters)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"display": "none", "port": "9000"}, {"audio": "mic"}, {"out": "clip.mp4"}]
+)
+def test_both_ways_build_the_same_graph(arguments):
+    from launch.actions import SetEnvironmentVariable
+    from launch_ros.actions import Node
+
+    context, actions = loaded(**arguments)
+    graph = avatar_graph(**arguments)
+    nodes = [action for action in actions if isinstance(action, Node)]
+    for node, spec in zip(nodes, graph.nodes, strict=True):
+        node._perform_substitutions(context)
+        assert node.node_name == spec.full_name
+        assert node.cmd[0][0].perform(context) == find_executable(spec.package, spec.executable)
+        assert parameters_of(node, context) == spec.parameters
+        assert node.expanded_remapping_rules in (None, list(spec.remappings))
+        assert node._ExecuteLocal__respawn == spec.respawn
+
+    def text(substitutions) -> str:
+        return "".join(part.perform(context) for part in substitutions)
+
+    variables = {text(a.name): text(a.value) for a in actions if isinstance(a, SetEnvironmentVariable)}
+    assert variables == {name: v for name, v in graph.environment.items() if name not in os.environ}
+
+
+def test_texts_that_look_like_something_else_stay_texts(tmp_path):
+    """`no` is a voice, not false; 2024 is a clip, not a number."""
+    from launch_ros.actions import Node
+
+    file = tmp_path / "mine.yaml"
+    file.write_text("audio: {ros__parameters: {voice: 'no'}}\ndisplay: {ros__parameters: {out: '2024'}}")
+    context, actions = loaded(params=str(file))
+    nodes = {a._Node__node_name: parameters_of(a, context) for a in actions if isinstance(a, Node)}
+    assert (nodes["audio"]["voice"], nodes["display"]["out"]) == ("no", "2024")
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence", [({"loop": "maybe"}, "true or false"), ({"audio": "no.wav"}, "no.wav")]
+)
+def test_mistakes_end_the_launch_in_one_sentence(arguments, sentence):
+    from launch.actions import EmitEvent, LogInfo
+
+    context, (told, ended) = loaded(**arguments)
+    assert isinstance(told, LogInfo) and isinstance(ended, EmitEvent)
+    assert sentence in "".join(part.perform(context) for part in told.msg)
