@@ -1,8 +1,10 @@
 """The display node: sound and frames of the graph, in step, to a page, a window, a clip or nobody."""
 
+import os
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from sensor_msgs.msg import Image
 
@@ -112,6 +114,10 @@ class DisplayNode(AtlNode):
         out = self.value("out")
         if not out:
             raise UserError("The sink is `file`: set `out` to the clip to write.", "no_out")
+        if not os.access(folder := Path(out).absolute().parent, os.W_OK):  # now, not at the first frame
+            raise UserError(
+                f"The folder {folder} isn't there or can't be written to: choose another `out`.", "bad_out"
+            )
         return Recorder(lambda size: ClipWriter(out, size))
 
     def _take_audio(self, message: AudioChunk) -> None:

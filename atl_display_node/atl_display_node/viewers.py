@@ -107,7 +107,9 @@ class Viewer:
         """Take a browser's offer to receive sound and pictures; returns our answer. ValueError where it is no
         offer."""
         self.codec = choose_codec(offer_sdp)
-        codecs = [codec for codec in RTCRtpSender.getCapabilities("video").codecs if codec.mimeType == self.codec]
+        codecs = [
+            codec for codec in RTCRtpSender.getCapabilities("video").codecs if codec.mimeType == self.codec
+        ]
         self.connection.addTransceiver(self.video, "sendonly").setCodecPreferences(codecs)
         self.connection.addTransceiver(self.audio, "sendonly")
         await self.connection.setRemoteDescription(RTCSessionDescription(without_mdns(offer_sdp), "offer"))

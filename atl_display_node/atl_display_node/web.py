@@ -17,7 +17,7 @@ from atl_face.errors import UserError
 STATIC = Path(__file__).parent / "static"
 HEADERS = {
     # Nothing from elsewhere can be loaded into the page, nor the page into another one.
-    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
