@@ -39,7 +39,7 @@ def portrait_cast(assets: Assets, kit: HeadKit, seed: int) -> Cast:
     person.hair = str(rng.choice(["short01", "short04"] if identity.is_male else ["ponytail01", "short02", "long01"]))
     person.hair_colour = np.array(HAIR_COLOURS[str(rng.choice(["dark brown", "brown", "brown", "black"]))])
     person.brow_colour = person.hair_colour * 0.8 + 0.015
-    person.brow = str(rng.choice(["eyebrow002", "eyebrow004", "eyebrow006", "eyebrow008"]))
+    person.brow = "eyebrow008"  # the fullest, most natural pair
     person.stubble *= 0.4
     person.freckles = 0.0
     person.shine = 0.65

@@ -108,7 +108,7 @@ void main() {
     inside = 1.;
   }
 #ifdef FINE
-  n = bumped(n, (dot(texel.rgb, vec3(.33)) * .012 + grain.r * .004 - hairs * dots * .002) * (1. - inside));
+  n = bumped(n, (dot(texel.rgb, vec3(.33)) * .008 + grain.r * .0025 - hairs * dots * .002) * (1. - inside));
 #endif
 #elif MATERIAL == 1
   float collar = neckline.x + neckline.z * max(0., 1. - abs(rest.x) / .9) * step(0., rest.z);
