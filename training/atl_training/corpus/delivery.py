@@ -17,8 +17,8 @@ from atl_training.corpus.renderer import Renderer
 from atl_training.corpus.speech import PIPER_VOICE, Manner, Speaker
 
 SMILE = {  # shut lips, friendly eyes
-    "mouthSmileLeft": 0.42, "mouthSmileRight": 0.39, "cheekSquintLeft": 0.3, "cheekSquintRight": 0.3,
-    "eyeSquintLeft": 0.1, "eyeSquintRight": 0.1, "eyeBlinkLeft": 0.07, "eyeBlinkRight": 0.07, "browInnerUp": 0.15,
+    "mouthSmileLeft": 0.42, "mouthSmileRight": 0.41, "cheekSquintLeft": 0.3, "cheekSquintRight": 0.3,
+    "eyeSquintLeft": 0.05, "eyeSquintRight": 0.05, "eyeBlinkLeft": 0.02, "eyeBlinkRight": 0.02, "browInnerUp": 0.15,
     "mouthPressLeft": 0.05, "mouthPressRight": 0.05, "mouthDimpleLeft": 0.05,
     "mouthDimpleRight": 0.05,
 }  # fmt: skip
@@ -101,7 +101,7 @@ def draw_portrait(assets: Assets, kit: HeadKit, renderer: Renderer, seed: int) -
     """RGB (size, size, 3) of the person of this seed, smiling a little, shoulders in the picture."""
     cast = portrait_cast(assets, kit, seed)
     rng = np.random.default_rng(seed)
-    cast.person.iris = draw_iris(rng, (92, 66, 44) if rng.random() < 0.6 else (100, 118, 116), 512)
+    cast.person.iris = draw_iris(rng, (140, 104, 66) if rng.random() < 0.6 else (118, 138, 136), 512)
     renderer.set_head(cast.head, cast.person, studio(rng))
     weights = np.zeros(len(UNITS))
     for name, value in SMILE.items():

@@ -148,6 +148,7 @@ class Renderer:
         picture = scene.background
         self.background = self.context.texture(picture.shape[1::-1], 3, picture.tobytes(), alignment=1)
         self.background.filter = (moderngl.LINEAR, moderngl.LINEAR)
+        self.background.repeat_x = self.background.repeat_y = False
         self._owned.append(self.background)
         light = _orthographic(2.4, 0.1, 14) @ _look_at(SCENE_CENTRE + 7 * scene.key_direction, SCENE_CENTRE)
         self.light = light
