@@ -1,0 +1,69 @@
+"""The window, on SDL's dummy display; and where there is no display at all."""
+
+import numpy as np
+import pytest
+
+from atl_display_node.window import WindowSink
+from atl_face.errors import UserError
+
+pygame = pytest.importorskip("pygame")
+
+
+@pytest.fixture
+def window(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    window = WindowSink(size=(400, 300))
+    window.open()
+    yield window
+    window.close()
+
+
+def test_a_picture_is_shown_whole_in_the_middle(window):
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:, :32], image[:, 32:] = (250, 0, 0), (0, 0, 250)
+    window.show(image, 0)
+    screen = pygame.surfarray.array3d(pygame.display.get_surface())  # (x, y, RGB)
+    assert screen[100, 150].tolist() == [250, 0, 0] and screen[300, 150].tolist() == [0, 0, 250]
+    assert screen[20, 150].max() < 30  # beside it: the background
+    assert window.figures()["shown"] == 1
+
+
+def test_a_view_of_a_message_can_be_shown(window):
+    data = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    window.show(data[:, ::-1], 0)  # not contiguous, as from a bgr8 message
+    assert window.figures()["shown"] == 1
+
+
+@pytest.mark.parametrize("kind, fields", [(pygame.KEYDOWN, {"key": pygame.K_ESCAPE}), (pygame.QUIT, {})])
+def test_escape_and_closing_end_the_node(window, kind, fields):
+    window.idle()
+    assert not window.finished
+    pygame.event.post(pygame.event.Event(kind, fields))
+    window.idle()
+    assert window.finished
+
+
+def test_sound_without_a_loudspeaker_is_no_reason_to_stop(window):
+    for _ in range(100):
+        window.hear(np.zeros(320, np.int16), 0)
+    assert window.figures()["sound"].startswith(("on", "off"))
+
+
+def test_the_loudspeaker_gets_the_sound_in_order(window):
+    for n in range(3):
+        window.hear(np.full(320, n, np.int16), 0)
+    out = bytearray(640)
+    for n in range(3):
+        window._play(out, 320, None, None)
+        assert set(np.frombuffer(out, np.int16)) == {n}
+    window._play(out, 320, None, None)
+    assert not any(out)
+
+
+def test_no_display_is_a_sentence(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    window = WindowSink()
+    with pytest.raises(UserError, match="No window can be opened here"):
+        window.open()
+    window.close()
