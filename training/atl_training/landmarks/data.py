@@ -1,6 +1,8 @@
 """Sound and speech weights for training the landmark network: the draft corpus (rules), GRID (a real speaker)."""
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 
 import numpy as np
 import soundfile
@@ -103,6 +105,18 @@ class Batches:
         self._pools = [[u for u in utterances if u.style == style] for style in range(len(STYLES))]
         self._frames, self._batch, self._real_share, self._silent = frames, batch, real_share, silent_share
 
+    def ahead(self, count: int = 4):
+        """Endless batches of `draw`, made in a background thread."""
+        queue: Queue = Queue(count)
+
+        def work():
+            while True:
+                queue.put(self.draw())
+
+        Thread(target=work, daemon=True).start()
+        while True:
+            yield queue.get()
+
     def draw(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """features (B, 4 T + LOOKAHEAD, MELS), weights (B, T, n), speaking (B, T), style (B, len(STYLES))."""
         rows = [self._row() for _ in range(self._batch)]
@@ -136,7 +150,7 @@ class Batches:
         if rng.random() < 0.3:  # a short room: exponentially decaying reflections
             taps = rng.standard_normal(1600) * np.exp(-np.arange(1600) / rng.uniform(150, 500)) * 0.05
             taps[0] = 1
-            sound = np.fft.irfft(np.fft.rfft(sound, 1 << 17) * np.fft.rfft(taps, 1 << 17))[: len(sound)]
+            sound = np.fft.irfft(np.fft.rfft(sound, 1 << 16) * np.fft.rfft(taps, 1 << 16))[: len(sound)]
         level = np.sqrt(np.mean(sound**2)) or 10 ** (rng.uniform(-60, -30) / 20)
         noise = rng.standard_normal(len(sound))
         if rng.random() < 0.5:  # brown-ish: a one-pole low pass, like fans and traffic

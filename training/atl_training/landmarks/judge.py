@@ -79,4 +79,5 @@ def _figures(utterances: list[Utterance], made: list[np.ndarray]) -> dict:
         ratios.append(b.std() / max(a.std(), 1e-6))
         distances.append(100 * np.linalg.norm((real - fake)[:, MOUTH, :2], axis=-1).mean())
     return {"gap_r": round(float(np.mean(correlations)), 3), "gap_amplitude": round(float(np.mean(ratios)), 2),
-            "lag_ms": round(1000 * float(np.mean(lags)) / FRAME_RATE), "m_lmd_percent": round(float(np.mean(distances)), 2)}  # fmt: skip
+            "lag_ms": round(1000 * float(np.mean(lags)) / FRAME_RATE),
+            "m_lmd_percent": round(float(np.mean(distances)), 2)}  # fmt: skip

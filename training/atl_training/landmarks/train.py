@@ -91,7 +91,6 @@ def main() -> None:
 
     utterances = gather(arguments)
     held = [u for u in utterances if u.held]
-    batches = Batches([u for u in utterances if not u.held], FRAMES, BATCH, arguments.seed)
     net, loss_of = SpeechNet(), MouthLoss()
     optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, arguments.steps, pct_start=0.05)
@@ -101,9 +100,10 @@ def main() -> None:
         net.load_state_dict(state["net"]), optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
         begin = state["step"]
+    batches = Batches([u for u in utterances if not u.held], FRAMES, BATCH, arguments.seed + begin).ahead()
     log, started = SummaryWriter(arguments.out / "log"), time.time()
     for step in tqdm(range(begin, arguments.steps), initial=begin, total=arguments.steps, mininterval=10):
-        features, weights, speaking, style = map(torch.from_numpy, batches.draw())
+        features, weights, speaking, style = map(torch.from_numpy, next(batches))
         loss, parts = loss_of(net(features, style), weights, speaking)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -10,7 +10,7 @@ import torch
 from atl_diffusion_node.guide import guide_mask, rasters
 from atl_diffusion_node.runtime import FACE_SIZE
 from atl_face.topology import EYE_LEFT, EYE_RIGHT, MOUTH
-from atl_training.renderer.pack import ARRAYS, FRAMES
+from atl_training.renderer.pack import ARRAYS
 
 WINDOW = 128  # px: the net is convolutional, so it learns from windows at a quarter of a whole crop's cost
 GRID = 16  # px: windows start on the grid of the net's deepest level
@@ -31,13 +31,20 @@ class Batch:
 
 
 class Segments:
-    """The arrays of a packed folder, memory-mapped."""
+    """The segments of one or more packed folders, memory-mapped, in one row."""
 
-    def __init__(self, folder: Path):
-        self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+    def __init__(self, folders: list[Path]):
+        self._packs = [{name: np.load(f / f"{name}.npy", mmap_mode="r") for name in ARRAYS} for f in folders]
+        self._ends = np.cumsum([len(pack["real"]) for pack in self._packs])
 
     def __len__(self) -> int:
-        return len(self.arrays["real"])
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        """The arrays of one segment, see `pack.ARRAYS`."""
+        which = int(np.searchsorted(self._ends, index, side="right"))
+        row = index - (int(self._ends[which - 1]) if which else 0)
+        return {name: array[row] for name, array in self._packs[which].items()}
 
     def batch(self, chosen: list[int], windows: list[tuple[int, int]] | None, rng: np.random.Generator | None) -> Batch:
         """Segments `chosen`, cut to `windows` (x, y of their corner; None: whole), augmented with `rng` (None: not)."""
@@ -52,7 +59,7 @@ class Segments:
         return Batch(**{n: torch.from_numpy(np.ascontiguousarray(v)) for n, v in join.items()})
 
     def _segment(self, index: int, x: int, y: int, size: int, flip: bool, rng) -> dict[str, np.ndarray]:
-        a = {name: array[index] for name, array in self.arrays.items()}
+        a = self[index]
         if flip:
             x = FACE_SIZE - size - x  # the window of the mirrored crop
         full, half = np.s_[..., y:y + size, x:x + size, :], np.s_[..., y // 2:(y + size) // 2, x // 2:(x + size) // 2, :]
@@ -73,7 +80,7 @@ class Segments:
 
     def window(self, index: int, rng: np.random.Generator) -> tuple[int, int]:
         """A window's corner: around the mouth, an eye, or anywhere."""
-        points = self.arrays["points"][index].mean(0)
+        points = self[index]["points"].mean(0)
         kind = rng.random()
         if kind < MOUTH_SHARE:
             centre = points[MOUTH].mean(0) * FACE_SIZE + rng.normal(0, 14, 2)
@@ -100,5 +107,3 @@ def stream(segments: Segments, batch: int, seed: int, ahead: int = 3):
     while True:
         yield queue.get()
 
-
-__all__ = ["Batch", "FRAMES", "Segments", "WINDOW", "stream"]

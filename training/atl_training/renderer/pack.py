@@ -47,9 +47,9 @@ def corpus_clips(folder: Path, segments: int) -> list[Clip]:
             for p in sorted(folder.glob("*.mp4")) if p.with_suffix(".npz").exists()]  # fmt: skip
 
 
-def grid_clips(videos: Path, tracks: Path, segments: int) -> list[Clip]:
-    """GRID clips that `atl_training.grid` tracked; split by clip."""
-    return [Clip(p.stem, videos / f"{p.stem}.mp4", p, p.stem, segments) for p in sorted(tracks.glob("*.npz"))
+def grid_clips(videos: Path, tracks: Path, segments: int, every: int) -> list[Clip]:
+    """Every `every`th GRID clip that `atl_training.grid` tracked; split by clip."""
+    return [Clip(p.stem, videos / f"{p.stem}.mp4", p, p.stem, segments) for p in sorted(tracks.glob("*.npz"))[::every]
             if not p.stem.endswith(".part")]  # fmt: skip
 
 
@@ -123,13 +123,14 @@ def main() -> None:
     parser.add_argument("--grid-tracks", type=Path, help="what atl_training.grid wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--corpus-segments", type=int, default=12, help="segments of a corpus clip")
-    parser.add_argument("--grid-segments", type=int, default=2, help="segments of a GRID clip")
+    parser.add_argument("--grid-segments", type=int, default=4, help="segments of a GRID clip")
+    parser.add_argument("--grid-every", type=int, default=3, help="take every so-manyth GRID clip: one man, much alike")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     clips = corpus_clips(arguments.corpus, arguments.corpus_segments) if arguments.corpus else []
     if arguments.grid_tracks:
-        clips += grid_clips(arguments.grid_clips, arguments.grid_tracks, arguments.grid_segments)
+        clips += grid_clips(arguments.grid_clips, arguments.grid_tracks, arguments.grid_segments, arguments.grid_every)
     for split, held in (("val", True), ("train", False)):
         chosen = [clip for clip in clips if held_out(clip.split_key) == held]
         print(split, pack(chosen, arguments.out / split, arguments.seed, arguments.workers), "segments")

@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 from atl_diffusion_node.bridge import between, start_state
 from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder
-from atl_training.renderer.batches import FRAMES, Batch, Segments, stream
+from atl_training.renderer.batches import Batch, Segments, stream
 from atl_training.renderer.critic import PatchCritic, hinge
+from atl_training.renderer.pack import FRAMES
 
 BATCH = 3  # segments of 4 frames
 LEARNING_RATE, CRITIC_RATE = 1.2e-3, 5e-4
@@ -109,7 +110,7 @@ def channels_last(batch: Batch) -> Batch:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder that atl_training.renderer.pack wrote")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders that renderer.pack wrote")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--threads", type=int, default=2)
@@ -119,7 +120,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    train, val = Segments(arguments.data / "train"), Segments(arguments.data / "val")
+    train, val = (Segments([folder / split for folder in arguments.data]) for split in ("train", "val"))
 
     net, critic = (m.to(memory_format=torch.channels_last) for m in (Renderer(), PatchCritic()))
     average = copy.deepcopy(net)
