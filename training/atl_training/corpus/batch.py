@@ -47,7 +47,7 @@ def make_corpus(makehuman: Path, cache: Path, out: Path, *, identities: int, cli
     out.mkdir(parents=True, exist_ok=True)
     Assets(makehuman, cache)  # parse once before the workers start
     names = [identity_name(seed, index) for index in range(identities)]
-    # A draft needs no per-person set-up worth sharing either way; pictures: everybody's clip n before clip n + 1.
+    # Everybody's clip n before anybody's clip n + 1: a corpus cut short still has all identities.
     groups = [(name, [index]) for index in range(clips) for name in names]
     todo = [(name, [i for i in group if not (out / f"{name}_{i}.npz").exists()]) for name, group in groups]
     todo = [(name, group) for name, group in todo if group]

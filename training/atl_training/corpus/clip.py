@@ -11,6 +11,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
@@ -24,11 +25,13 @@ from atl_training.corpus.head import IMAGE_AXES, NECK_PIVOT, UNIT, Head, HeadKit
 from atl_training.corpus.identity import Identity, random_identity
 from atl_training.corpus.look import Person, random_person, random_scene
 from atl_training.corpus.motion import Performance, perform
-from atl_training.corpus.renderer import Renderer
 from atl_training.corpus.speech import Manner, Speaker
 from atl_training.corpus.text import random_sentence
 from atl_training.corpus.visemes import mouth_track
 from atl_training.splits import held_out
+
+if TYPE_CHECKING:  # a draft needs no OpenGL
+    from atl_training.corpus.renderer import Renderer
 
 VERSION = 1
 
@@ -160,7 +163,7 @@ def posed_landmarks(head: Head, play: Performance, camera: Camera) -> tuple[np.n
     return landmarks, moved * IMAGE_AXES / camera.eye_distance
 
 
-def make_clip(cast: Cast, index: int, out: Path, speaker: Speaker, renderer: Renderer | None, *, seconds: float,
+def make_clip(cast: Cast, index: int, out: Path, speaker: Speaker, renderer: "Renderer | None", *, seconds: float,
               size: int) -> None:  # fmt: skip
     """Write <out>/<identity>_<index>.npz, .flac and (with a renderer) .mp4; the .npz comes last and marks success."""
     stem = f"{cast.identity.name}_{index}"
@@ -229,7 +232,7 @@ def mouth_opening(weights: np.ndarray) -> float:
     return float(np.clip(2 * (weights[UNIT["jawOpen"]] - weights[UNIT["mouthClose"]]) + 0.15, 0, 1))
 
 
-def render_frames(renderer: Renderer, head: Head, play: Performance, camera: Camera):
+def render_frames(renderer: "Renderer", head: Head, play: Performance, camera: Camera):
     """Yield RGB frames of a performance."""
     turns = mesh_rotation(play.rotation)
     for weights, turn, shift in zip(play.weights, turns, play.shift, strict=True):
