@@ -38,9 +38,7 @@ def picture_of(message: Image, bridge=None) -> np.ndarray:
     channels = CHANNELS.get(message.encoding)
     if channels is None:
         known = ", ".join(CHANNELS)
-        raise UserError(
-            f"image_raw has the encoding {message.encoding!r}: publish one of {known}.", "bad_image"
-        )
+        raise UserError(f"image_raw has the encoding {message.encoding!r}: publish one of {known}.", "bad_image")
     step = message.step or message.width * channels
     if len(message.data) < step * message.height or step < message.width * channels:
         raise UserError("An image on image_raw is shorter than its width and height say.", "bad_image")

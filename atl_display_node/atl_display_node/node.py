@@ -34,7 +34,7 @@ class DisplayNode(AtlNode):
 
     def configure(self) -> None:
         recording = self.value("sink") == "file"
-        self._recorder = self._make_recorder() if recording else None
+        self._recorder, self._end_timer = self._make_recorder() if recording else None, None
         self._playout = Playout(self.value("playout_delay_s"))
         self._lock = threading.Lock()  # of the playout, between the executor's thread and its own
         self._bridge, self._problem, self._halt = find_cv_bridge(), "", threading.Event()
@@ -56,9 +56,7 @@ class DisplayNode(AtlNode):
             self.subscribe(Image, "image_raw", self._take_image, reliable(RECORD_DEPTH if recording else 10)),
         ]
         if recording:
-            self._subscriptions_made.append(
-                self.subscribe(AudioChunk, "audio_end", self._take_end, latched())
-            )
+            self._subscriptions_made.append(self.subscribe(AudioChunk, "audio_end", self._take_end, latched()))
 
     def activate(self) -> None:
         self._halt.clear()
@@ -115,9 +113,7 @@ class DisplayNode(AtlNode):
         if not out:
             raise UserError("The sink is `file`: set `out` to the clip to write.", "no_out")
         if not os.access(folder := Path(out).absolute().parent, os.W_OK):  # now, not at the first frame
-            raise UserError(
-                f"The folder {folder} isn't there or can't be written to: choose another `out`.", "bad_out"
-            )
+            raise UserError(f"The folder {folder} isn't there or can't be written to: choose another `out`.", "bad_out")
         return Recorder(lambda size: ClipWriter(out, size))
 
     def _take_audio(self, message: AudioChunk) -> None:
@@ -140,6 +136,8 @@ class DisplayNode(AtlNode):
             self._recorder.take_frame(media_time_ns, picture)
             if self._recorder.complete:
                 self._end_recording()
+            elif self._end_timer is not None:
+                self._end_timer.reset()  # a slow renderer may take its time, as long as frames keep coming
 
     def _take_end(self, message: AudioChunk) -> None:
         """The sound is complete: wait for the frames that belong to it."""
@@ -156,15 +154,11 @@ class DisplayNode(AtlNode):
         if self.stopped.done():
             return
         if recorder.frames == 0:
-            self.get_logger().error(
-                "No frame arrived, so there is no clip: look at the diffusion node's messages."
-            )
+            self.get_logger().error("No frame arrived, so there is no clip: look at the diffusion node's messages.")
             self.finish(EXIT_NO_FRAMES)
             return
         recorder.close()
-        text = (
-            f"wrote {self.value('out')}: {recorder.frames} frames, {recorder.samples / 16000:.2f} s of sound"
-        )
+        text = f"wrote {self.value('out')}: {recorder.frames} frames, {recorder.samples / 16000:.2f} s of sound"
         self.get_logger().info(text + (f", {recorder.missing} frames missing" if recorder.missing else ""))
         self.finish(0)
 
@@ -177,9 +171,7 @@ class DisplayNode(AtlNode):
                 slots, frame = self._playout.tick(now_ns)
                 due_ns = self._playout.next_due_ns()
             for slot in slots:
-                message = playout_message(
-                    self._stream_id, slot.first_sample, slot.media_time_ns, slot.samples
-                )
+                message = playout_message(self._stream_id, slot.first_sample, slot.media_time_ns, slot.samples)
                 self._playout_publisher.publish(message)
                 self._sink.hear(slot.samples, slot.media_time_ns)
             if frame is not None:

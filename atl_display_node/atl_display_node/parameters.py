@@ -18,19 +18,15 @@ PARAMETERS = [
         maximum=5.0,
         read_only=True,
     ),
-    Parameter(
-        "host", "127.0.0.1", "Address that the page binds; 0.0.0.0 shows it to the network.", read_only=True
-    ),
-    Parameter(
-        "port", 8080, "TCP port of the page; 0 takes a free one.", minimum=0, maximum=65535, read_only=True
-    ),
+    Parameter("host", "127.0.0.1", "Address that the page binds; 0.0.0.0 shows it to the network.", read_only=True),
+    Parameter("port", 8080, "TCP port of the page; 0 takes a free one.", minimum=0, maximum=65535, read_only=True),
     Parameter("max_viewers", 8, "Browsers that may look on at once.", minimum=1, maximum=64, read_only=True),
     Parameter("fullscreen", False, "Window: fill the screen.", read_only=True),
     Parameter("out", "", "File: the clip to write (.mp4).", read_only=True),
     Parameter(
         "end_timeout_s",
         5.0,
-        "File: how long to wait for frames after the sound has ended.",
+        "File: give up when the sound has ended and no frame has come for so long.",
         minimum=0.5,
         maximum=120.0,
         read_only=True,

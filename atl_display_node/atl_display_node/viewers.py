@@ -40,9 +40,7 @@ def without_mdns(sdp: str) -> str:
     address is learnt from its checks (RFC 8445, peer-reflexive candidates). Nor must the offer say that it
     has no others.
     """
-    lines = [
-        line for line in sdp.splitlines() if not re.match(r"a=candidate:.*\.local |a=end-of-candidates", line)
-    ]
+    lines = [line for line in sdp.splitlines() if not re.match(r"a=candidate:.*\.local |a=end-of-candidates", line)]
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -107,9 +105,7 @@ class Viewer:
         """Take a browser's offer to receive sound and pictures; returns our answer. ValueError where it is no
         offer."""
         self.codec = choose_codec(offer_sdp)
-        codecs = [
-            codec for codec in RTCRtpSender.getCapabilities("video").codecs if codec.mimeType == self.codec
-        ]
+        codecs = [codec for codec in RTCRtpSender.getCapabilities("video").codecs if codec.mimeType == self.codec]
         self.connection.addTransceiver(self.video, "sendonly").setCodecPreferences(codecs)
         self.connection.addTransceiver(self.audio, "sendonly")
         await self.connection.setRemoteDescription(RTCSessionDescription(without_mdns(offer_sdp), "offer"))

@@ -45,9 +45,7 @@ class WindowSink:
             flags = pygame.FULLSCREEN if self._fullscreen else pygame.RESIZABLE
             pygame.display.set_mode((0, 0) if self._fullscreen else self._size, flags)
         except pygame.error as error:
-            sentence = (
-                f"No window can be opened here ({error}): set DISPLAY or WAYLAND_DISPLAY, or use sink:=web."
-            )
+            sentence = f"No window can be opened here ({error}): set DISPLAY or WAYLAND_DISPLAY, or use sink:=web."
             raise UserError(sentence, "no_display") from error
         pygame.display.set_caption(TITLE)
         pygame.mouse.set_visible(not self._fullscreen)
@@ -93,9 +91,7 @@ class WindowSink:
             scale = min(screen.get_width() / width, screen.get_height() / height)
             picture = self._picture
             if scale != 1.0:
-                picture = self._pygame.transform.smoothscale(
-                    picture, (int(width * scale), int(height * scale))
-                )
+                picture = self._pygame.transform.smoothscale(picture, (int(width * scale), int(height * scale)))
             screen.blit(picture, picture.get_rect(center=screen.get_rect().center))
         self._pygame.display.flip()
 
