@@ -8,6 +8,7 @@ setup(
         ("share/ament_index/resource_index/packages", ["resource/atl_audio_node"]),
         ("share/atl_audio_node", ["package.xml"]),
     ],
+    package_data={"atl_audio_node": ["data/*"]},
     install_requires=["setuptools"],
     extras_require={"test": ["pytest"]},
     entry_points={"console_scripts": ["node = atl_audio_node.node:main"]},

@@ -66,9 +66,7 @@ def test_whatever_arrives_in_time_is_played_in_order_once_and_on_time(jitters, f
     for (now_ms, picture), before in zip(shown, [-(10**9)] + [now for now, _ in shown], strict=False):
         late_ms = now_ms - DELAY_MS - picture.media_time_ns / MS
         assert late_ms >= 0
-        assert (
-            late_ms < 40 or now_ms - before > 500 or before < 0
-        )  # late ones only where nothing else was shown
+        assert late_ms < 40 or now_ms - before > 500 or before < 0  # late ones only where nothing else was shown
     counts = playout.counts
     never_shown = len(frame_delays) - counts.shown
     assert counts.shown == len(shown) and counts.skipped + counts.late + counts.stale >= never_shown
