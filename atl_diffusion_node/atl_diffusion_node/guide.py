@@ -5,7 +5,17 @@ All of it is per frame, so it is causal; the paper's mask is normalised over a w
 import cv2
 import numpy as np
 
-from atl_face.topology import BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT, INNER_LIPS, JAW, MOUTH, NOSE, OUTER_LIPS
+from atl_face.topology import (
+    BROW_LEFT,
+    BROW_RIGHT,
+    EYE_LEFT,
+    EYE_RIGHT,
+    INNER_LIPS,
+    JAW,
+    MOUTH,
+    NOSE,
+    OUTER_LIPS,
+)
 
 MASK_SIGMA = 4.0 / 128  # crop sides; the paper's Gaussian kernel of 25 at 128 px (its CREMA-D setting) has sigma 4.1 px
 MASK_FLOOR = 0.1  # the paper's: a little noise everywhere, so that no pixel is beyond change

@@ -114,6 +114,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--bf16", action="store_true",
+                        help="autocast: twice as fast on Zen 5, half as fast on Xeons without AMX: measure first")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
@@ -142,17 +144,17 @@ def main() -> None:
     for step in tqdm(range(begin, arguments.steps), initial=begin, total=arguments.steps, mininterval=30):
         batch = channels_last(next(batches))
         x_s, s = noised(batch, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bf16):
             answer = net(batch, x_s, s)
         answer = answer.float()
         loss = reconstruction(answer, batch)
         if step >= CRITIC_FROM * arguments.steps:
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bf16):
                 critic_loss = hinge(critic, batch.target, answer, batch.rasters)
             critic_optimiser.zero_grad(set_to_none=True)
             critic_loss.backward()
             critic_optimiser.step()
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bf16):
                 loss = loss - CRITIC_LOSS * critic(answer, batch.rasters).float().mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
