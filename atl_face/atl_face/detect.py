@@ -1,4 +1,8 @@
 """Find the one face in a picture: mediapipe's FaceMesh (Apache-2.0, model inside its wheel) mapped to iBUG's 68 points."""
+import contextlib
+import os
+import sys
+
 import cv2
 import numpy as np
 
@@ -16,6 +20,20 @@ IBUG_OF_FACEMESH = np.array(
 )
 MIN_FACE_PX = 48  # eye distance x 2.6 must give the crop some detail: below this a 256 px face is invention
 DETECT_SIDE_PX = 1280  # larger pictures are shrunk for detection only: FaceMesh looks at 192 px anyway
+
+
+@contextlib.contextmanager
+def _quiet():
+    """mediapipe's native log tells users nothing and has no switch: what it writes to stderr meanwhile is dropped."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
 
 
 def _mesh(static: bool, faces: int):
@@ -43,7 +61,7 @@ def find_face(picture: np.ndarray) -> np.ndarray:
     height, width = picture.shape[:2]
     shrink = min(1.0, DETECT_SIDE_PX / max(height, width))
     small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else picture
-    with _mesh(static=True, faces=3) as mesh:
+    with _quiet(), _mesh(static=True, faces=3) as mesh:
         found = None
         # the short-range detector wants a face between a fifth and two thirds of the picture: pad when it sees nothing
         for pad in (0.0, 0.5, 1.5):

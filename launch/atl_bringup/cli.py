@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 
 from atl_face.errors import UserError
@@ -11,6 +12,7 @@ from atl_face.errors import UserError
 # Each sets the default `main`, a function of the parsed arguments that returns the exit code.
 COMMANDS = ("run", "render", "bench")
 EXIT_USER_ERROR = 2
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is loaded: its threads spin where the network works
 
 
 def make_parser(commands: tuple[str, ...] = COMMANDS) -> argparse.ArgumentParser:
