@@ -19,6 +19,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.task import Future
 
+from atl_bringup.shared_memory import sweep
 from atl_node.run import Stoppable, run_node
 
 TICK_S = 0.1  # between looks while a node isn't active
@@ -58,6 +59,7 @@ class LifecycleManager(Stoppable, Node):
             for name in names
         ]
         self._live = False
+        sweep()
         self._timer = self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _tick(self) -> None:
@@ -101,6 +103,7 @@ class LifecycleManager(Stoppable, Node):
         state = answer.result().current_state.label
         if node.state == "active" and state != "active":
             self.get_logger().info(f"{node.name} is {state}: bringing it back")
+            sweep()
         node.state = state
 
     def _take_step(self, node: Managed) -> None:

@@ -1,0 +1,230 @@
+"""AtlNode over real services and topics: parameters, transitions, diagnostics, and the process's start and end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from std_msgs.msg import String
+
+from atl_face.errors import UserError
+from atl_node.describe import descriptor
+from atl_node.node import AtlNode, Level
+from atl_node.params import Parameter
+from atl_node.qos import latched, reliable
+
+PARAMETERS = [
+    Parameter("gain", 1.0, "Loudness.", minimum=0.0, maximum=2.0),
+    Parameter("mode", "fast", "Way of working.", choices=("fast", "fine")),
+    Parameter("refuse", "", "Transition to refuse."),
+]
+
+
+class Probe(AtlNode):
+    """Remembers its transitions; refuses the one that `refuse` names, or breaks in it."""
+
+    def __init__(self, *arguments: str):
+        words = ["--ros-args", "-p", "autostart:=false", *arguments]
+        self.steps = []
+        super().__init__("probe", PARAMETERS, cli_args=words, namespace="/test")
+
+    def _step(self, name: str) -> None:
+        self.steps.append(name)
+        if self.value("refuse") == name:
+            raise UserError(f"No {name} today: come back tomorrow.", "closed")
+        if self.value("refuse") == f"break {name}":
+            raise ZeroDivisionError
+
+    def configure(self):
+        self._step("configure")
+
+    def activate(self):
+        self._step("activate")
+
+    def deactivate(self):
+        self._step("deactivate")
+
+    def cleanup(self):
+        self._step("cleanup")
+
+    def diagnostics(self):
+        return Level.WARN, "thirsty", {"cups": 3}
+
+
+@pytest.fixture
+def make(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(20 + os.getpid() % 80))
+    rclpy.init(args=[])
+    made = []
+
+    def make(*arguments: str) -> Probe:
+        made.append(Probe(*arguments))
+        return made[-1]
+
+    yield make
+    for node in made:
+        node.destroy_node()
+    rclpy.shutdown()
+
+
+def test_parameters_are_declared_with_text_and_range(make):
+    node = make()
+    described = node.describe_parameter("gain")
+    assert described.description == "Loudness."
+    assert (described.floating_point_range[0].from_value, described.floating_point_range[0].to_value) == (
+        0.0,
+        2.0,
+    )
+    assert node.describe_parameter("mode").additional_constraints == "one of fast, fine"
+    assert node.describe_parameter("autostart").read_only
+
+
+@pytest.mark.parametrize("value, allowed", [("fine", True), ("slow", False)])
+def test_choices_are_checked_when_set(make, value, allowed):
+    node = make()
+    (result,) = node.set_parameters([RosParameter("mode", value=value)])
+    assert result.successful is allowed
+    assert node.value("mode") == (value if allowed else "fast")
+
+
+@pytest.mark.parametrize("word", ["mode:=slow", "gain:=3.0", "gain:=loud"])
+def test_a_wrong_parameter_at_the_start_is_a_user_error(make, word):
+    with pytest.raises(UserError, match=word.split(":")[0]):
+        make("-p", word)
+
+
+def test_integer_ranges_with_an_open_side():
+    described = descriptor(Parameter("seed", 0, "Seed.", minimum=0))
+    assert (described.integer_range[0].from_value, described.integer_range[0].to_value) == (0, 2**63 - 1)
+    assert not descriptor(Parameter("name", "x", "Name.")).integer_range
+
+
+def test_a_default_out_of_its_range_is_refused_at_once():
+    with pytest.raises(ValueError, match="gain must be at most 2"):
+        Parameter("gain", 3, "Loudness.", maximum=2)
+
+
+def test_the_whole_life(make):
+    node = make()
+    for trigger in (node.trigger_configure, node.trigger_activate):
+        assert trigger() == TransitionCallbackReturn.SUCCESS
+    assert node.is_active
+    node.end()
+    assert node.steps == ["configure", "activate", "deactivate", "cleanup"]
+    node.end()
+    assert len(node.steps) == 4, "ending twice does nothing more"
+
+
+@pytest.mark.parametrize("step", ["configure", "activate"])
+def test_a_user_error_refuses_the_transition(make, step):
+    node = make("-p", f"refuse:={step}")
+    results = (
+        [node.trigger_configure(), node.trigger_activate()]
+        if step == "activate"
+        else [node.trigger_configure()]
+    )
+    assert results[-1] == TransitionCallbackReturn.FAILURE
+    assert not node.is_active
+    node.set_parameters([RosParameter("refuse", value="")])
+    assert (
+        node.trigger_configure if step == "configure" else node.trigger_activate
+    )().to_label() == "transition_success"
+
+
+def test_a_bug_in_a_transition_cleans_up_and_leaves_the_node_unconfigured(make):
+    node = make("-p", "refuse:=break configure")
+    node.trigger_configure()
+    assert node.steps == ["configure", "cleanup"]
+    assert node._state_machine.current_state[1] == "unconfigured"
+
+
+def test_diagnostics_tell_state_figures_and_refusals(make):
+    node = make("-p", "refuse:=activate")
+    heard = []
+    node.create_subscription(DiagnosticArray, "/diagnostics", lambda m: heard.append(m.status[0]), 10)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def wait_for(message: str):
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            executor.spin_once(timeout_sec=0.1)
+            if found := [status for status in heard if status.message == message]:
+                return found[0]
+        raise AssertionError([status.message for status in heard])
+
+    assert wait_for("unconfigured").name == "/test/probe"
+    node.trigger_configure()
+    node.trigger_activate()
+    refused = wait_for("No activate today: come back tomorrow.")
+    assert refused.level == b"\x02" and refused.values[0].value == "closed"
+    node.set_parameters([RosParameter("refuse", value="")])
+    node.trigger_activate()
+    active = wait_for("thirsty")
+    assert active.level == b"\x01" and (active.values[0].key, active.values[0].value) == ("cups", "3")
+    executor.shutdown()
+
+
+def test_qos_profiles_and_their_overrides(make):
+    assert reliable(7).depth == 7 and reliable(7).durability != DurabilityPolicy.TRANSIENT_LOCAL
+    assert latched().durability == DurabilityPolicy.TRANSIENT_LOCAL
+    rule = "qos_overrides./test/words.publisher.reliability:=best_effort"
+    publisher = make("-p", rule).advertise(String, "words", reliable(7))
+    assert publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+
+
+ALONE = """
+import sys
+from atl_node.node import AtlNode
+from atl_node.run import run_node
+from atl_face.errors import UserError
+from atl_node.params import Parameter
+
+class Alone(AtlNode):
+    def __init__(self):
+        super().__init__("alone", [Parameter("refuse", False, "x")])
+    def configure(self):
+        if self.value("refuse"):
+            raise UserError("Closed: come back tomorrow.")
+    def activate(self):
+        print("active", flush=True)
+    def cleanup(self):
+        print("cleaned", flush=True)
+
+sys.exit(run_node(Alone))
+"""
+
+
+def alone(*arguments: str) -> subprocess.Popen:
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(20 + os.getpid() % 80)}
+    command = [sys.executable, "-c", ALONE, "--ros-args", *arguments]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_alone_a_node_starts_itself_and_ends_within_a_second_of_a_signal(number):
+    process = alone()
+    assert process.stdout.readline() == "active\n"
+    time.sleep(0.3)  # idle in the executor's C code
+    began = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(5) == 0
+    assert time.monotonic() - began < 1.0
+    assert process.stdout.read() == "cleaned\n"
+
+
+def test_alone_a_node_that_refuses_ends_with_its_sentence_and_code_2():
+    process = alone("-p", "refuse:=true")
+    assert process.wait(20) == 2
+    text = process.stdout.read()
+    assert "Closed: come back tomorrow." in text and "Traceback" not in text
