@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
@@ -22,7 +23,6 @@ from atl_face.stream import FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE
 from atl_landmark_node.stream import LOOKAHEAD_SAMPLES
 from atl_msgs.msg import AudioChunk
 from atl_node.qos import reliable
-from atl_node.run import make_executor
 
 START_TIMEOUT_S = 40.0
 
@@ -88,7 +88,7 @@ def node_processes(supervisor: int) -> dict[str, psutil.Process]:
 def main() -> None:
     seconds, out, supervisor = float(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     rclpy.init()
-    observer, executor = Observer(), make_executor()
+    observer, executor = Observer(), SingleThreadedExecutor()
     executor.add_node(observer)
     deadline = time.monotonic() + START_TIMEOUT_S
     while not observer.frames:
