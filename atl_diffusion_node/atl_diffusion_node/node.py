@@ -23,6 +23,7 @@ from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import make_runtime
 from atl_face.errors import UserError
+from atl_face.stream import FRAME_RATE
 from atl_msgs.msg import FaceLandmarks, Portrait
 from atl_msgs.srv import SetPortrait
 from atl_node.node import AtlNode, Level
@@ -57,7 +58,8 @@ class DiffusionNode(AtlNode):
 
     def activate(self) -> None:
         self._publish_portrait()
-        self._subscription = self.subscribe(FaceLandmarks, "landmarks", self._draw, reliable(15))
+        depth = max(15, round(FRAME_RATE * self.value("max_delay_s")))  # a frame that may be late must find room to wait
+        self._subscription = self.subscribe(FaceLandmarks, "landmarks", self._draw, reliable(depth))
 
     def deactivate(self) -> None:
         self.destroy_subscription(self._subscription)

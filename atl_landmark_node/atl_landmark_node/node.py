@@ -9,7 +9,13 @@ import numpy as np
 from atl_face.emotion import Expression as FaceExpression
 from atl_face.errors import UserError
 from atl_face.stream import SAMPLE_RATE
-from atl_landmark_node.convert import landmarks_message, neutral_of, samples_of, stream_start_ns, to_expression
+from atl_landmark_node.convert import (
+    landmarks_message,
+    neutral_of,
+    samples_of,
+    stream_start_ns,
+    to_expression,
+)
 from atl_landmark_node.follow import ChunkFollower
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.parameters import PARAMETERS

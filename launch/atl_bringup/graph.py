@@ -16,6 +16,7 @@ from atl_face.errors import UserError
 
 NAMESPACE = "/robot_face"
 DISPLAYS = ("web", "window", "file", "none")
+RECORDING_DELAY_S = 60.0  # the most that a frame of a recording may fall behind its sound before it is dropped
 # Exit codes that say why a node ended: anything else is a crash, and the node is started again.
 EXIT_DONE, EXIT_USER_ERROR = 0, 2
 
@@ -96,6 +97,8 @@ def avatar_graph(
     if portrait:
         parameters["diffusion"]["portrait"] = _existing(portrait, "picture")
     _set_display(parameters["display"], display, out, port)
+    if out:  # nobody watches live: on a machine that is too slow, frames come late, but all of them
+        parameters["diffusion"]["max_delay_s"] = RECORDING_DELAY_S
 
     stages = [
         _stage(place, name, parameters[name], respawn=not (name == "display" and out))

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atl_face.topology import ARKIT_52, WEIGHT, eye_distance, eye_openness, face_box, is_closed, lip_gap, mouth_box
+from atl_face.topology import (
+    ARKIT_52,
+    WEIGHT,
+    eye_distance,
+    eye_openness,
+    face_box,
+    is_closed,
+    lip_gap,
+    mouth_box,
+)
 
 
 @pytest.fixture

@@ -3,7 +3,19 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atl_landmark_node.features import FFT, FLOOR, HOP, MELS, OFFSET, SCALE, SILENCE, WINDOW, LogMel, log_mel, mel_filters
+from atl_landmark_node.features import (
+    FFT,
+    FLOOR,
+    HOP,
+    MELS,
+    OFFSET,
+    SCALE,
+    SILENCE,
+    WINDOW,
+    LogMel,
+    log_mel,
+    mel_filters,
+)
 
 SOUND = np.random.default_rng(0).normal(0, 0.1, 4000).astype(np.float32)
 

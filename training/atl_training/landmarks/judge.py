@@ -23,7 +23,7 @@ def best_lag(real: np.ndarray, made: np.ndarray) -> tuple[int, float]:
     """Lag in frames (+: made is late) with the highest correlation within MAX_LAG, and that correlation."""
     scores = {lag: correlation(real[max(0, -lag): len(real) - max(0, lag)], made[max(0, lag): len(made) + min(0, lag)])
               for lag in range(-MAX_LAG, MAX_LAG + 1)}  # fmt: skip
-    lag = max(scores, key=scores.get)
+    lag = max(scores, key=lambda shift: (scores[shift], -abs(shift)))  # nothing correlates: lag 0
     return lag, scores[lag]
 
 
