@@ -45,6 +45,7 @@ def action_of(spec: NodeSpec) -> Node:
     return Node(
         package=spec.package,
         executable=spec.executable,
+        exec_name=spec.name,
         name=spec.name,
         namespace=spec.namespace,
         parameters=[{name: typed(value) for name, value in spec.parameters.items()}],
