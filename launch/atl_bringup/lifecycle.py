@@ -24,7 +24,7 @@ from atl_node.run import Stoppable, run_node
 
 TICK_S = 0.1  # between looks while a node isn't active
 WATCH_S = 0.5  # between looks while all are; so a restarted node is noticed within a second
-UNANSWERED_S = 2.0  # a question to a process that died is never answered: ask again
+UNANSWERED_S = 1.0  # a question to a process that died is never answered: ask again
 EXIT_REFUSED = 2
 STEPS = {"unconfigured": Transition.TRANSITION_CONFIGURE, "inactive": Transition.TRANSITION_ACTIVATE}
 
