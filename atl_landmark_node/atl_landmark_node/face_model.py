@@ -9,10 +9,20 @@ from importlib import resources
 import numpy as np
 
 from atl_face.align import CropTransform
-from atl_face.topology import ARKIT_52, EYE_LEFT, EYE_RIGHT, LIP_PAIRS, OUTER_LIPS, eye_distance, eye_openness
+from atl_face.topology import (
+    EYE_LEFT,
+    EYE_RIGHT,
+    LID_PAIRS,
+    LIP_PAIRS,
+    OUTER_LIPS,
+    WEIGHT,
+    eye_distance,
+    eye_openness,
+)
 
 PIVOT = np.array([0.0, 1.25, 0.95])
 """The head turns about the top of the neck: 11 cm below the eyes and 9 cm behind them, in eye distances."""
+BLINK_CLOSES = 0.92  # of the eye's height at weight 1: landmarks of shut lids keep the lashes' breadth apart
 # below each inner-lip pair and above it, the outer-lip points that follow when a parted mouth is closed
 _OUTER_UPPER, _OUTER_LOWER = (50, 51, 52), (58, 57, 56)
 _RIGID = np.r_[0:3, 14:17, 27:36, 36, 39, 42, 45]  # points that speech leaves alone: temples, nose, eye corners
@@ -72,12 +82,13 @@ class PortraitFace:
         pose = rigid_fit(average[_RIGID], neutral[_RIGID] / self.scale)
         self._neutral = close_lips(np.asarray(neutral, np.float64))
         gain = np.ones((52, 68, 1))
-        # lids travel as far as this portrait's eyes are open, so that a blink shuts them and no more
-        for side, (eye, average_open, own_open) in enumerate(
-            zip((EYE_LEFT, EYE_RIGHT), eye_openness(average), eye_openness(neutral), strict=True)
-        ):
-            name = ("eyeBlinkLeft", "eyeBlinkRight")[side]
-            gain[ARKIT_52.index(name), eye] = own_open / average_open
+        for side, own, mean in zip(("left", "right"), eye_openness(neutral), eye_openness(average), strict=True):
+            blink = WEIGHT["eyeBlink" + side.capitalize()]
+            for pair in LID_PAIRS[side]:  # lids travel until this portrait's eyes are shut; further, they would cross
+                upper, lower = pair
+                rest = average[lower, 1] - average[upper, 1]
+                closing = basis[blink, upper, 1] - basis[blink, lower, 1]
+                gain[blink, pair] = BLINK_CLOSES * rest / closing * own / mean
         self._basis = (basis * gain) @ pose.T * self.scale
         # a wider or narrower mouth than average opens in proportion: sideways motion scales with its width
         own, mean = (np.ptp(p[OUTER_LIPS, 0]) / eye_distance(p) for p in (neutral, average))
