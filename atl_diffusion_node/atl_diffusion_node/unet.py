@@ -1,9 +1,9 @@
 """The renderer's network in torch: a small temporal U-Net and its identity encoder. For training, export and CUDA.
 
-Built for two CPU cores: works on 2x2-unshuffled pixels (a 256 px crop is 128 px wide inside), BatchNorm that folds into
-its convolution, ReLU, additive skips; 3.2 GFLOP a frame at 256 px. Time is causal: at three levels an eighth of the
-channels comes from the frame before (Lin, Gan, Han, "TSM: Temporal Shift Module", 2019), so a stream keeps three small
-tensors as its memory, and four frames are the whole temporal field of view: nothing can drift.
+Built for two CPU cores: works on 2x2-unshuffled pixels (a 256 px crop is 128 px wide inside), no normalisation layers (a
+dozen frames of a few faces make bad batch statistics), additive skips; 3.2 GFLOP a frame at 256 px. Time is causal: at
+three levels an eighth of the channels comes from the frame before (Lin, Gan, Han, "TSM: Temporal Shift Module", 2019), so
+a stream keeps three small tensors as its memory, and four frames are the whole temporal field of view: nothing can drift.
 """
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import nn
 CHANNELS = (32, 64, 96, 128)  # by level; widths measured to fit 25 frames/s on 60 % of two cores with room for the graph
 MEMORY_SHARE = 8  # one channel in eight is shifted: TSM's best trade in its table 5
 GUIDE_CHANNELS = 5  # three rasters, the mask M, the time s
+SLOPE = 0.1  # of LeakyReLU below zero
 PIXEL_CHANNELS = 12  # RGB of 2 x 2 pixels
 
 
@@ -25,9 +26,11 @@ def identity_shapes(size: int) -> list[tuple[int, int, int]]:
     return [(c, size >> (i + 1), size >> (i + 1)) for i, c in enumerate(CHANNELS)]
 
 
-def conv_bn(inside: int, outside: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inside, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside),
-                         nn.ReLU(inplace=True))  # fmt: skip
+def conv(inside: int, outside: int) -> nn.Sequential:
+    layer = nn.Conv2d(inside, outside, 3, padding=1)
+    nn.init.kaiming_normal_(layer.weight, SLOPE)  # keeps the variance through the depth, so nothing has to normalise it
+    nn.init.zeros_(layer.bias)
+    return nn.Sequential(layer, nn.LeakyReLU(SLOPE, inplace=True))
 
 
 class Encoder(nn.Module):
@@ -36,8 +39,8 @@ class Encoder(nn.Module):
     def __init__(self, inside: int):
         super().__init__()
         widths = (inside, *CHANNELS)
-        self.first = nn.ModuleList(conv_bn(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.second = nn.ModuleList(conv_bn(c, c) for c in CHANNELS)
+        self.first = nn.ModuleList(conv(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.second = nn.ModuleList(conv(c, c) for c in CHANNELS)
 
     def forward(self, h, mix=None):
         features = []
@@ -66,7 +69,7 @@ class GuidedUNet(nn.Module):
         super().__init__()
         self.encoder = Encoder(2 * PIXEL_CHANNELS + GUIDE_CHANNELS)
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(CHANNELS[:-1], CHANNELS[1:], strict=True))
-        self.decoder = nn.ModuleList(nn.Sequential(conv_bn(c, c), conv_bn(c, c)) for c in CHANNELS[:-1])
+        self.decoder = nn.ModuleList(nn.Sequential(conv(c, c), conv(c, c)) for c in CHANNELS[:-1])
         self.out = nn.Conv2d(CHANNELS[0], PIXEL_CHANNELS, 3, padding=1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -87,18 +90,19 @@ class GuidedUNet(nn.Module):
 
         def mix(level, h):
             if level == 0:
-                return h + identity[0]
+                return 0.7 * (h + identity[0])
             k = h.shape[1] // MEMORY_SHARE
             own = h[:, :k]
             kept.append(own)
             past = _shift(own, memory) if isinstance(memory, int) else memory[level - 1]
-            return torch.cat([past, h[:, k:]], 1) + identity[level]
+            return 0.7 * (torch.cat([past, h[:, k:]], 1) + identity[level])
 
         pixels = torch.cat([F.pixel_unshuffle(x_s, 2), F.pixel_unshuffle(warped, 2), guides], 1)
         skips = self.encoder(pixels, mix)
         h = skips[-1]
         for level in reversed(range(len(self.decoder))):
-            h = self.decoder[level](F.interpolate(self.up[level](h), scale_factor=2.0, mode="nearest") + skips[level])
+            up = F.interpolate(self.up[level](h), scale_factor=2.0, mode="nearest")
+            h = self.decoder[level](0.7 * (up + skips[level]))  # 0.7: a sum of two keeps the variance of one
         return warped + F.pixel_shuffle(self.out(h), 2).to(warped.dtype), kept
 
 

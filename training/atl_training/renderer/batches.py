@@ -10,11 +10,12 @@ import torch
 from atl_diffusion_node.guide import guide_mask, rasters
 from atl_diffusion_node.runtime import FACE_SIZE
 from atl_face.topology import EYE_LEFT, EYE_RIGHT, MOUTH
-from atl_training.renderer.pack import ARRAYS
+from atl_training.renderer.pack import ARRAYS, FRAMES
 
-WINDOW = 128  # px: the net is convolutional, so it learns from windows at a quarter of a whole crop's cost
+WINDOW = 96  # px: the net is convolutional, so it learns from windows at a seventh of a whole crop's cost
 GRID = 16  # px: windows start on the grid of the net's deepest level
-MOUTH_SHARE, EYES_SHARE = 0.6, 0.15  # of the windows; the rest lie anywhere
+MOUTH_SHARE, EYES_SHARE = 0.65, 0.15  # of the windows; the rest lie anywhere
+IN_TIME = ("points", "target", "warped", "rasters")  # arrays with a row for every frame of the segment
 JITTER_SHARE = 0.5  # of the segments get another white balance and exposure
 
 
@@ -28,6 +29,11 @@ class Batch:
     mask: torch.Tensor  # (B T, 1, S, S)
     portrait: torch.Tensor
     portrait_rasters: torch.Tensor
+
+    @property
+    def frames(self) -> int:
+        """T."""
+        return len(self.target) // len(self.portrait)
 
 
 class Segments:
@@ -46,20 +52,22 @@ class Segments:
         row = index - (int(self._ends[which - 1]) if which else 0)
         return {name: array[row] for name, array in self._packs[which].items()}
 
-    def batch(self, chosen: list[int], windows: list[tuple[int, int]] | None, rng: np.random.Generator | None) -> Batch:
-        """Segments `chosen`, cut to `windows` (x, y of their corner; None: whole), augmented with `rng` (None: not)."""
+    def batch(self, chosen: list[int], windows: list[tuple[int, int]] | None, rng: np.random.Generator | None,
+              frames: int = FRAMES) -> Batch:  # fmt: skip
+        """The first `frames` of segments `chosen`, cut to `windows` (x, y of their corner; None: whole), augmented with
+        `rng` (None: not)."""
         columns: dict[str, list[np.ndarray]] = {n: [] for n in Batch.__annotations__}
         for row, index in enumerate(chosen):
             flip = rng is not None and rng.random() < 0.5
             x, y = windows[row] if windows else (0, 0)
             size = WINDOW if windows else FACE_SIZE
-            for name, array in self._segment(index, x, y, size, flip, rng).items():
+            for name, array in self._segment(index, x, y, size, flip, rng, frames).items():
                 columns[name].append(array)
         join = {n: np.concatenate(v) for n, v in columns.items()}
         return Batch(**{n: torch.from_numpy(np.ascontiguousarray(v)) for n, v in join.items()})
 
-    def _segment(self, index: int, x: int, y: int, size: int, flip: bool, rng) -> dict[str, np.ndarray]:
-        a = self[index]
+    def _segment(self, index: int, x: int, y: int, size: int, flip: bool, rng, frames: int) -> dict[str, np.ndarray]:
+        a = {name: v[:frames] if name in IN_TIME else v for name, v in self[index].items()}
         if flip:
             x = FACE_SIZE - size - x  # the window of the mirrored crop
         full, half = np.s_[..., y:y + size, x:x + size, :], np.s_[..., y // 2:(y + size) // 2, x // 2:(x + size) // 2, :]
@@ -93,15 +101,15 @@ class Segments:
         return int(x), int(y)
 
 
-def stream(segments: Segments, batch: int, seed: int, ahead: int = 3):
-    """Endless random batches of `batch` segments, made in a background thread."""
+def stream(segments: Segments, batch: int, frames: int, seed: int, ahead: int = 3):
+    """Endless random batches of `batch` segments of `frames`, made in a background thread."""
     queue: Queue[Batch] = Queue(ahead)
     rng = np.random.default_rng(seed)
 
     def work():
         while True:
             chosen = rng.integers(0, len(segments), batch).tolist()
-            queue.put(segments.batch(chosen, [segments.window(i, rng) for i in chosen], rng))
+            queue.put(segments.batch(chosen, [segments.window(i, rng) for i in chosen], rng, frames))
 
     Thread(target=work, daemon=True).start()
     while True:
