@@ -48,7 +48,7 @@ make_environment() {
 
 install_requirements() {
   echo "set-up: installing the pinned requirements (about a minute)"
-  local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-warn-conflicts)
+  local pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --use-pep517)
   "${pip[@]}" -c requirements/constraints.txt -r requirements/runtime.txt -r requirements/build.txt -r requirements/dev.txt
   "${pip[@]}" --no-deps -r requirements/mediapipe.txt
 }

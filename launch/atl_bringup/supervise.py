@@ -22,6 +22,7 @@ from atl_face.errors import UserError
 RESPAWN_FIRST_S, RESPAWN_LAST_S = 0.5, 8.0  # the pause doubles with every crash in a row ...
 STEADY_S = 20.0  # ... and starts anew when a process has lived so long
 GRACE_S = 2.3  # from SIGTERM to SIGKILL: nodes end at once, a recorder closes its clip; all over within 3 s
+LINE_BYTES = 1 << 20  # the longest line that is passed on
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
@@ -77,12 +78,16 @@ class Supervisor:
         with tempfile.TemporaryDirectory(prefix="atl-") as folder:
             commands = [(spec, command_of(spec, Path(folder))) for spec in self._graph.nodes]
             keepers = [asyncio.create_task(self._keep(spec, command, end)) for spec, command in commands]
-            code = await ended
-            for keeper in keepers:
-                keeper.cancel()
-            await self._stop_all()
-            await asyncio.gather(*keepers, return_exceptions=True)
-        return code
+            try:
+                done, _ = await asyncio.wait([ended, *keepers], return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()  # a keeper that failed tells why
+                return await ended
+            finally:
+                for keeper in keepers:
+                    keeper.cancel()
+                await asyncio.gather(*keepers, return_exceptions=True)
+                await self._stop_all()
 
     async def _keep(self, spec: NodeSpec, command: list[str], end) -> None:
         """Runs one node, again and again while the graph is to go on."""
@@ -97,6 +102,7 @@ class Supervisor:
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which then ends all in order
                 preexec_fn=die_with_parent,
+                limit=LINE_BYTES,
             )
             self._processes[spec.name] = process
             reader = asyncio.create_task(self._tell(spec.name, process.stdout))
