@@ -1,11 +1,10 @@
 """Random windows of packed segments, as the renderer's training wants them."""
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, IterableDataset
 
 from atl_diffusion_node.guide import guide_mask, rasters
 from atl_diffusion_node.runtime import FACE_SIZE
@@ -101,17 +100,21 @@ class Segments:
         return int(x), int(y)
 
 
-def stream(segments: Segments, batch: int, frames: int, seed: int, ahead: int = 3):
-    """Endless random batches of `batch` segments of `frames`, made in a background thread."""
-    queue: Queue[Batch] = Queue(ahead)
-    rng = np.random.default_rng(seed)
+class Windows(IterableDataset):
+    """Endless random batches of `batch` segments of `frames`, in windows."""
 
-    def work():
+    def __init__(self, segments: Segments, batch: int, frames: int, seed: int):
+        self._segments, self._batch, self._frames, self._seed = segments, batch, frames, seed
+
+    def __iter__(self):
+        torch.set_num_threads(1)
+        rng = np.random.default_rng(self._seed)
         while True:
-            chosen = rng.integers(0, len(segments), batch).tolist()
-            queue.put(segments.batch(chosen, [segments.window(i, rng) for i in chosen], rng, frames))
+            chosen = rng.integers(0, len(self._segments), self._batch).tolist()
+            windows = [self._segments.window(i, rng) for i in chosen]
+            yield self._segments.batch(chosen, windows, rng, self._frames)
 
-    Thread(target=work, daemon=True).start()
-    while True:
-        yield queue.get()
 
+def stream(segments: Segments, batch: int, frames: int, seed: int):
+    """Batches of `Windows`, made ahead in another process."""
+    return iter(DataLoader(Windows(segments, batch, frames, seed), batch_size=None, num_workers=1, prefetch_factor=4))
