@@ -23,6 +23,7 @@ from atl_bringup.graph import default_speech
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import OpenVinoRuntime
+from atl_face.errors import UserError
 from atl_face.media import read_audio
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import LandmarkStream
@@ -71,8 +72,8 @@ def machine() -> dict[str, object]:
 
 def percentiles(values) -> dict[str, float]:
     values = np.asarray(values, np.float64)
-    p50, p95, p99 = np.percentile(values, (50, 95, 99))
-    return {"p50_ms": round(p50, 2), "p95_ms": round(p95, 2), "p99_ms": round(p99, 2), "max_ms": round(values.max(), 2)}
+    p50, p95, p99, largest = np.percentile(values, (50, 95, 99, 100)).round(2).tolist()
+    return {"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "max_ms": largest}
 
 
 def bench_landmarks() -> dict[str, float]:
@@ -128,12 +129,17 @@ def bench_graph(seconds: float, display: str, threads: int, precision: str) -> d
                 processes.append(subprocess.Popen(viewer, env=environment))
                 time.sleep(3.0)  # encoding has begun
             subprocess.run([*observer, str(processes[0].pid)], env=environment, check=True, timeout=seconds + 60)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            raise UserError("The graph could not be measured: run `atl run` and read its messages.", "no_graph") from error
         finally:
             for process in processes:
                 process.terminate()
             for process in processes:
                 process.wait(10)
-        return json.loads(out.read_text())
+        seen = json.loads(out.read_text())
+    if display == "web" and seen["nodes"]["display"]["figures"].get("viewers") != "1":
+        raise UserError("The viewer was not connected, so the figures with a viewer would be none.", "no_viewer")
+    return seen
 
 
 def tell(result: dict) -> None:

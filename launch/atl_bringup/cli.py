@@ -11,7 +11,7 @@ from atl_face.errors import UserError
 
 # Each sets the default `main`, a function of the parsed arguments that returns the exit code.
 COMMANDS = ("run", "render", "bench")
-EXIT_USER_ERROR = 2
+EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is loaded: its threads spin where the network works
 
 
@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"atl: {error}", file=sys.stderr)
         return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -106,7 +106,8 @@ def main() -> None:
         nodes[name] = {"cpu_percent": process.cpu_percent(), "rss_mb": round(process.memory_info().rss / 1e6)}
     for name, figures in observer.told.items():
         if name in nodes:
-            nodes[name]["figures"] = {k: v for k, v in figures.items() if "_ms_" in k or k.startswith(("frames", "late"))}
+            told = ("frames", "late", "viewers")
+            nodes[name]["figures"] = {k: v for k, v in figures.items() if "_ms_" in k or k.startswith(told)}
     out.write_text(json.dumps({
         "seconds": seconds, "frames": len(observer.frames), "dropped": dropped(observer.frames),
         "latency": percentiles(latencies(observer.audio, observer.frames)), "nodes": nodes,

@@ -22,6 +22,17 @@ from atl_landmark_node.stream import LandmarkFrame, landmarks_of
 HEIGHT_LIMIT_PX = 1080  # of the clip unless --max-height asks for more: what a screen shows and two cores can draw
 
 
+def int_between(low: int, high: int | None = None):
+    """The argparse type of whole numbers from `low` to `high`."""
+
+    def whole_number(text: str) -> int:
+        if (value := int(text)) < low or (high is not None and value > high):
+            raise argparse.ArgumentTypeError(f"{value} is not {f'at least {low}' if high is None else f'in {low}..{high}'}")
+        return value
+
+    return whole_number
+
+
 def add_parser(subparsers) -> None:
     """Adds `render` to the `atl` command."""
     parser = subparsers.add_parser("render", help="make a clip offline, without ROS", description=__doc__)
@@ -29,12 +40,12 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--portrait", type=Path, default=default_portrait_path(),
                         help="picture of one face (default: the shipped synthetic one)")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="the clip to write, .mp4")
-    parser.add_argument("--seed", type=int, default=0, help="of guide noise, blinks and head motion")
+    parser.add_argument("--seed", type=int_between(0), default=0, help="of guide noise, blinks and head motion")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--steps", type=int, default=STEPS, help="network evaluations a frame")
+    parser.add_argument("--steps", type=int_between(1, 8), default=STEPS, help="network evaluations a frame")
     parser.add_argument("--emotion", choices=LABELS, default="neutral")
     parser.add_argument("--articulation", choices=STYLES, default="real", help="whose lip motion (default: %(default)s)")
-    parser.add_argument("--max-height", type=int, default=HEIGHT_LIMIT_PX, metavar="PX",
+    parser.add_argument("--max-height", type=int_between(128, MAX_HEIGHT_PX), default=HEIGHT_LIMIT_PX, metavar="PX",
                         help=f"tallest clip (default: %(default)s, at most {MAX_HEIGHT_PX})")  # fmt: skip
     parser.set_defaults(main=main)
 
@@ -44,7 +55,7 @@ def main(arguments: argparse.Namespace) -> int:
     cv2.setNumThreads(1)  # its pool would fight with the network's
     started = time.perf_counter()
     sound = read_audio(arguments.audio)
-    portrait = load_portrait(arguments.portrait, limit=min(arguments.max_height, MAX_HEIGHT_PX))
+    portrait = load_portrait(arguments.portrait, limit=arguments.max_height)
     renderer = FaceRenderer(make_runtime(arguments.device), arguments.seed, arguments.steps)
     renderer.set_identity(portrait)
     set_up_s = time.perf_counter() - started
