@@ -12,7 +12,7 @@ PARAMETERS = [
     ),
     Parameter(
         "playout_delay_s",
-        0.30,  # look-ahead 120 ms + a frame of sound 40 ms + rendering and transport 80 ms + reserve 60 ms
+        0.30,  # look-ahead 80 ms + a frame of sound 40 ms + rendering and transport 80 ms + reserve 100 ms
         "A sound or picture of media time t is heard and seen at t plus this.",
         minimum=0.05,
         maximum=5.0,

@@ -70,21 +70,16 @@ def eye_openness(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ratio("left", 42, 45), ratio("right", 39, 36)
 
 
-def _box(points: np.ndarray, margin: float) -> np.ndarray:
-    xy = points[..., :2]
-    low, high = xy.min(axis=-2), xy.max(axis=-2)
-    pad = margin * eye_distance(points)[..., None]
-    return np.concatenate([low - pad, high + pad], axis=-1)
+def _box(points: np.ndarray, part: slice, margin: float) -> np.ndarray:
+    xy, pad = points[..., part, :2], margin * eye_distance(points)[..., None]
+    return np.concatenate([xy.min(axis=-2) - pad, xy.max(axis=-2) + pad], axis=-1)
 
 
 def face_box(points: np.ndarray) -> np.ndarray:
     """Box of all points with a margin of a tenth of the eye distance, (..., 4) as x0, y0, x1, y1."""
-    return _box(points, 0.1)
+    return _box(points, slice(None), 0.1)
 
 
 def mouth_box(points: np.ndarray) -> np.ndarray:
     """Box of the mouth's points with a margin of 0.15 eye distances, (..., 4) as x0, y0, x1, y1."""
-    scale = eye_distance(points)
-    xy = points[..., MOUTH, :2]
-    pad = 0.15 * scale[..., None]
-    return np.concatenate([xy.min(axis=-2) - pad, xy.max(axis=-2) + pad], axis=-1)
+    return _box(points, MOUTH, 0.15)
