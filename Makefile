@@ -1,5 +1,5 @@
 # ATL Avatar: `make avatar` is the whole way from a fresh machine to a talking face.
-.PHONY: help setup avatar test test-all lint clean
+.PHONY: help setup avatar test lint clean
 .DEFAULT_GOAL := help
 export PYTHON AUDIO PORTRAIT OUT PORT
 
@@ -15,11 +15,8 @@ avatar: setup ## Start the whole graph and print the address of the page with th
 	@.venv/bin/atl run $${AUDIO:+--audio "$$AUDIO"} $${PORTRAIT:+--portrait "$$PORTRAIT"} \
 	  $${OUT:+--out "$$OUT"} $${PORT:+--port "$$PORT"}
 
-test: setup ## All tests but those that take minutes
+test: setup ## All tests
 	@.venv/bin/atl-python -m pytest tests
-
-test-all: setup ## All tests
-	@.venv/bin/atl-python -m pytest -m 'slow or not slow' tests
 
 lint: setup ## Style, and who may import whom
 	@.venv/bin/ruff check .

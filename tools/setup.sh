@@ -12,13 +12,13 @@ stamp() { echo "$2" >"$venv/.stamp-$1"; }
 
 # An interpreter of a version that the pinned wheels exist for.
 find_python() {
-  for candidate in ${PYTHON:-} python3 python3.12 python3.11 python3.10; do
+  for candidate in ${PYTHON:-python3 python3.12 python3.11 python3.10}; do
     if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; then
       echo "$candidate"
       return
     fi
   done
-  refuse "ATL Avatar needs Python 3.10, 3.11 or 3.12, and this machine has $(python3 --version 2>/dev/null || echo none):\
+  refuse "ATL Avatar needs Python 3.10, 3.11 or 3.12, and ${PYTHON:-python3} is $("${PYTHON:-python3}" --version 2>/dev/null || echo none):\
  install one of them and name it, e.g. make setup PYTHON=/usr/bin/python3.12."
 }
 
@@ -26,7 +26,7 @@ check_machine() {
   [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] ||
     refuse "The wheels that make setup installs exist for x86-64 Linux only, and this machine is $(uname -s)-$(uname -m):\
  use your distribution's ROS 2 as docs/ros2.md says."
-  command -v gcc g++ >/dev/null && command -v g++ >/dev/null ||
+  command -v gcc >/dev/null && command -v g++ >/dev/null ||
     refuse "The messages are compiled, and there is no C/C++ compiler here: apt-get install build-essential."
   local version
   version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
