@@ -24,8 +24,11 @@ def reason_of(error: UserError) -> int:
 
 
 def points_of(message: FaceLandmarks) -> np.ndarray:
-    """Landmarks (68, 3) in crop coordinates."""
-    return np.asarray(message.points, np.float32).reshape(68, 3)
+    """Landmarks (68, 3) in crop coordinates; UserError where a message doesn't hold them."""
+    points = np.asarray(message.points, np.float32)
+    if message.topology != "ibug68" or points.size != 204 or not np.isfinite(points).all():
+        raise UserError("A message on landmarks isn't 68 x 3 finite numbers of the topology ibug68: not drawn.", "bad_points")
+    return points.reshape(68, 3)
 
 
 def stamp_ns(message) -> int:
@@ -46,10 +49,11 @@ def jpeg_message(frame: np.ndarray, header, quality: int) -> CompressedImage:
 
 
 def portrait_message(portrait: core.Portrait, stamp) -> Portrait:
-    message = Portrait(id=portrait.id, data=portrait.data)
+    """The picture as it is drawn on, losslessly: `crop` and `neutral` are of its pixels, whatever file it came from."""
+    _, data = cv2.imencode(".png", cv2.cvtColor(portrait.picture, cv2.COLOR_RGB2BGR))
+    message = Portrait(id=portrait.id, format="png", data=data.tobytes())
     message.header.stamp, message.header.frame_id = stamp, "robot_face"
     message.height, message.width = portrait.picture.shape[:2]
-    message.format = "png" if portrait.data.startswith(b"\x89PNG") else "jpeg"
     message.crop = portrait.transform.matrix.ravel()
     message.neutral = portrait.neutral.astype(np.float32).ravel()
     return message

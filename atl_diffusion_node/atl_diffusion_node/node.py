@@ -48,7 +48,7 @@ class DiffusionNode(AtlNode):
         self._renderer.adopt(identity)
         self._waiting = identity  # the newest portrait: drawn as soon as landmarks are meant for it
         self._stream_id, self._expected, self._best_delay_ns = None, 0, 0
-        self._frames, self._missed, self._late, self._other_face = 0, 0, 0, 0
+        self._frames, self._missed, self._late, self._other_face, self._problem = 0, 0, 0, 0, ""
         self._times_ms: deque[tuple[float, ...]] = deque(maxlen=TIMES_KEPT)
         self._worker = ThreadPoolExecutor(1, "portrait")
         self._portrait = self.advertise(Portrait, "portrait", latched())
@@ -79,6 +79,8 @@ class DiffusionNode(AtlNode):
             p50, p95, p99 = np.percentile(column, (50, 95, 99))
             figures |= {f"{name}_ms_p50": round(p50, 2), f"{name}_ms_p95": round(p95, 2), f"{name}_ms_p99": round(p99, 2),
                         f"{name}_ms_max": round(column.max(), 2)}  # fmt: skip
+        if self._problem:
+            return Level.ERROR, self._problem, figures
         if self._other_face:
             return Level.WARN, f"{self._other_face} landmark frames were meant for another portrait", figures
         return Level.OK, "running", figures
@@ -122,7 +124,12 @@ class DiffusionNode(AtlNode):
             self._other_face += 1
             return
         before = time.perf_counter()
-        frame = self._renderer.render(points_of(message))
+        try:
+            points, self._problem = points_of(message), ""
+        except UserError as error:
+            self._problem = str(error)
+            return
+        frame = self._renderer.render(points)
         if self._image.get_subscription_count():
             self._image.publish(image_message(frame, message.header))
         if self._jpeg.get_subscription_count():

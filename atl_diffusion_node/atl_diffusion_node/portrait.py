@@ -29,15 +29,13 @@ class Portrait:
     """A face to be drawn.
 
     Attributes:
-        id: first 16 hex digits of the SHA-256 of the picture's bytes.
-        data: the picture file's bytes, as given; with `neutral` they make a bag complete.
+        id: first 16 hex digits of the SHA-256 of the picture file.
         picture: (H, W, 3) uint8 RGB at the output's size, both sides even.
         transform: from pixels of `picture` to crop coordinates.
         neutral: (68, 3) landmarks of the face as it is in the picture, crop coordinates.
     """
 
     id: str
-    data: bytes
     picture: np.ndarray
     transform: CropTransform
     neutral: np.ndarray
@@ -87,25 +85,27 @@ def load_portrait(source: str | Path | bytes, target_height: int | None = None, 
         data = source
     else:
         if not Path(source).is_file():
-            raise UserError(f"There is no file {source}.", "no_file")
-        data = Path(source).read_bytes()
+            raise UserError(f"There is no picture file {str(source)!r}.", "no_file")
+        try:
+            data = Path(source).read_bytes()
+        except OSError as error:
+            raise UserError(f"{source} can't be read ({error.strerror}).", "unreadable") from error
     picture = read_picture(data)
     portrait_id = hashlib.sha256(data).hexdigest()[:16]
     points = _shipped_landmarks(portrait_id)
     if points is None:
         points = find_face(picture)
-    return fit_portrait(portrait_id, data, picture, points, output_shape(*picture.shape[:2], target_height, limit))
+    return fit_portrait(portrait_id, picture, points, output_shape(*picture.shape[:2], target_height, limit))
 
 
-def fit_portrait(portrait_id: str, data: bytes, picture: np.ndarray, points: np.ndarray,
-                 shape: tuple[int, int]) -> Portrait:  # fmt: skip
+def fit_portrait(portrait_id: str, picture: np.ndarray, points: np.ndarray, shape: tuple[int, int]) -> Portrait:
     """A portrait from a picture and its landmarks (68, 3) px, scaled to `shape` (height, width)."""
     scale = shape[0] / picture.shape[0]
     transform = CropTransform.from_landmarks(points)
     if picture.shape[:2] != shape:
         shrinks = scale < 1
         picture = cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return Portrait(portrait_id, data, picture, transform.scaled(scale), transform.to_crop(points))
+    return Portrait(portrait_id, picture, transform.scaled(scale), transform.to_crop(points))
 
 
 def _shipped_landmarks(portrait_id: str) -> np.ndarray | None:

@@ -14,8 +14,8 @@ from PIL import Image as Picture
 from std_srvs.srv import Trigger
 
 from atl_bringup.graph import default_speech
-from atl_diffusion_node.portrait import default_portrait_path
-from atl_face.media import SYNTHETIC_TAG, read_audio, read_frames
+from atl_diffusion_node.portrait import default_portrait_path, load_portrait
+from atl_face.media import SYNTHETIC_TAG, read_audio, read_frames, read_picture
 from atl_msgs.srv import SetPortrait
 
 
@@ -49,8 +49,10 @@ def test_landmark_messages_are_complete(face, probe):
 
 def test_the_latched_portrait_makes_a_bag_complete(face, probe):
     message = probe.seen["portrait"][-1]
-    assert bytes(message.data) == default_portrait_path().read_bytes()
-    assert len(message.crop) == 6 and len(message.neutral) == 204 and (message.height, message.width) == (512, 512)
+    portrait = load_portrait(default_portrait_path(), 512)
+    assert message.format == "png" and np.array_equal(read_picture(bytes(message.data)), portrait.picture)
+    assert np.allclose(message.crop, portrait.transform.matrix.ravel()) and message.id == portrait.id
+    assert len(message.neutral) == 204 and (message.height, message.width) == (512, 512)
 
 
 def test_sound_to_be_heard_follows_at_the_stated_delay(face, probe):

@@ -96,7 +96,7 @@ def on_grid(renderers: dict[str, FaceRenderer], model: SpeechModel, clips: list[
         first = next(read_frames(video))
         with np.load(tracked) as data:
             real = data["landmarks"]
-        portrait = fit_portrait("grid", b"", first, real[0].astype(np.float64), (first.shape[0], first.shape[1]))
+        portrait = fit_portrait("grid", first, real[0].astype(np.float64), (first.shape[0], first.shape[1]))
         made = landmarks_of(read_audio(video), portrait.neutral, model)[: len(real)]
         points = [f.points for f in made]
         real = real[: len(points)]
