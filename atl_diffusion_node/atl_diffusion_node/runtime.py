@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from atl_face.errors import UserError
+from atl_face.inference import load_openvino
 
 FACE_SIZE = 256  # pixels of the crop's side that the networks see
 MEMORY = ((8, 64, 64), (12, 32, 32), (16, 16, 16))  # (C, H, W) of the temporal memory at FACE_SIZE, see unet.py
@@ -30,9 +31,7 @@ def prefers_bf16() -> bool:
     OpenVINO must compute it natively, and it pays with AMX or on AMD's Zen 4 and 5 (1.6-2 times as fast); on a Xeon with
     AVX512-BF16 alone it was slower than float32.
     """
-    import openvino
-
-    native = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    native = "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     cpuinfo = Path("/proc/cpuinfo")
     told = cpuinfo.read_text() if cpuinfo.is_file() else ""
     return native and ("amx_bf16" in told or "AuthenticAMD" in told)
@@ -47,8 +46,6 @@ class OpenVinoRuntime:
     """
 
     def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None):
-        import openvino
-
         folder = Path(str(DATA)) if folder is None else folder
         if precision == "auto":
             precision = "bf16" if prefers_bf16() else "f32"
@@ -56,7 +53,7 @@ class OpenVinoRuntime:
         options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
         if threads:
             options["INFERENCE_NUM_THREADS"] = str(threads)
-        core = openvino.Core()
+        core = load_openvino().Core()
         self._identity = core.compile_model(str(folder / "identity.onnx"), "CPU", options)
         self._unet = core.compile_model(str(folder / "unet.onnx"), "CPU", options).create_infer_request()
         self._features = None
