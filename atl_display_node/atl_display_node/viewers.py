@@ -145,7 +145,8 @@ class Audience:
         """Send a picture (H, W, 3) uint8 RGB."""
         viewers = self.connected
         if not viewers:
-            self._video.clear()
+            if self._video:
+                self._encoder.submit(self._video.clear)  # its thread may be encoding still
         elif self._waiting >= MAX_ENCODING:
             self.dropped += 1
         else:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from aiohttp import WSMsgType, web
+from aiortc.exceptions import InvalidAccessError, InvalidStateError
 
 from atl_display_node.viewers import Audience, Viewer, offer_loopback
 from atl_face.errors import UserError
@@ -127,7 +128,7 @@ class WebSink:
             async for message in socket:
                 if message.type == WSMsgType.TEXT:
                     await self._negotiate(viewer, message.json(), socket)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, InvalidAccessError, InvalidStateError):
             await socket.close(code=1003, message=b"not a WebRTC offer")
         finally:
             self._audience.viewers.discard(viewer)

@@ -196,6 +196,12 @@ def test_a_third_viewer_of_two_is_told_so_and_nonsense_is_sent_away(sink):
             for socket, nonsense in ((first, "what?"), (second, '{"offer": 3}')):
                 await socket.send_str(nonsense)
                 assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+            again = await session.ws_connect(f"{sink.address}/ws")
+            for _ in range(2):  # one connection takes one offer
+                await again.send_json({"offer": OFFER})
+            while (reply := await again.receive()).type == aiohttp.WSMsgType.TEXT:
+                assert "answer" in reply.json()
+            assert reply.data == 1003
             fourth = await session.ws_connect(f"{sink.address}/ws")
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(fourth.receive(), 0.5)
