@@ -129,7 +129,7 @@ def on_portraits(renderers: dict[str, FaceRenderer], model: SpeechModel, portrai
             if own is not None:
                 found = [e for e in map(embed, frames[::5]) if e is not None]
                 distance = np.array([np.linalg.norm(e - own) for e in found])
-                row["same_person"] = float(np.mean(distance <= SAME_PERSON))
+                row["same_person"] = float(np.sum(distance <= SAME_PERSON)) / len(frames[::5])  # no face seen: not the same
                 row["distance"] = float(distance.mean())
                 row["nearest_impostor"] = float(min(np.linalg.norm(e - i) for e in found for i in impostors))
             rows.setdefault(name, []).append(row)
@@ -174,7 +174,9 @@ def main() -> None:
     pictures = sorted(arguments.portraits.glob("*.jpg"))
     strangers = [load_portrait(p, HEIGHT_PX) for p in pictures[:: len(pictures) // arguments.people][: arguments.people]]
     embed = Embedder()
-    impostors = [e for p in pictures[5:: len(pictures) // (IMPOSTORS + 5)] if (e := embed(load_portrait(p).picture)) is not None]
+    known = {p.id for p in strangers}
+    others = (load_portrait(p) for p in pictures[5:: len(pictures) // (IMPOSTORS + 5)])
+    impostors = [e for p in others if p.id not in known and (e := embed(p.picture)) is not None]
     result = {
         "grid": on_grid(renderers, model, clips),
         "portraits": on_portraits(renderers, model, strangers, read_audio(clips[0][0]), embed, impostors[:IMPOSTORS]),
