@@ -8,6 +8,7 @@ import aiohttp
 import cv2
 import numpy as np
 import pytest
+from aiortc import RTCPeerConnection
 from chromium import Chromium, find_chromium
 
 from atl_display_node.encoders import VIDEO_CODECS, AudioEncoder, VideoEncoder
@@ -196,18 +197,30 @@ def test_a_third_viewer_of_two_is_told_so_and_nonsense_is_sent_away(sink):
             for socket, nonsense in ((first, "what?"), (second, '{"offer": 3}')):
                 await socket.send_str(nonsense)
                 assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
-            again = await session.ws_connect(f"{sink.address}/ws")
-            for _ in range(2):  # one connection takes one offer
-                await again.send_json({"offer": OFFER})
-            while (reply := await again.receive()).type == aiohttp.WSMsgType.TEXT:
-                assert "answer" in reply.json()
-            assert reply.data == 1003
             fourth = await session.ws_connect(f"{sink.address}/ws")
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(fourth.receive(), 0.5)
             return busy
 
     assert "2 viewers" in asyncio.run(connect())["busy"]
+
+
+def test_a_second_offer_on_one_socket_is_sent_away(sink):
+    async def connect():
+        browser = RTCPeerConnection()
+        for kind in ("video", "audio"):
+            browser.addTransceiver(kind, direction="recvonly")
+        await browser.setLocalDescription(await browser.createOffer())
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{sink.address}/ws") as socket:
+            for _ in range(2):
+                await socket.send_json({"offer": browser.localDescription.sdp})
+            replies = [await socket.receive() for _ in range(2)]
+        await browser.close()
+        return replies
+
+    answered, refused = asyncio.run(connect())
+    assert "v=0" in answered.json()["answer"]
+    assert (refused.type, refused.data) == (aiohttp.WSMsgType.CLOSE, 1003)
 
 
 def test_offers_are_cleaned_and_the_cheapest_codec_is_chosen():
