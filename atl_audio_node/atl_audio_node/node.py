@@ -94,6 +94,9 @@ class AudioNode(AtlNode):
             "chunks_given_up": self._stream.gap_chunks,
             "chunks_lost": self._source.lost,
         }
+        if not self._pacer.is_alive():  # its traceback was printed; a new process begins anew
+            self.finish(1)
+            return Level.ERROR, "the pacing thread has stopped", figures
         if self._source.problem:
             return Level.ERROR, self._source.problem, figures
         if self._stream.held:
@@ -147,15 +150,9 @@ class AudioNode(AtlNode):
 
     async def _execute_say(self, goal_handle) -> Say.Result:
         goal, done = goal_handle.request, Future(executor=self.executor)
-        job = SayJob(
-            self._stream,
-            self._worker,
-            goal.text,
-            samples_of(goal.samples).copy(),
-            goal.sample_rate,
-            self.value("voice"),
-            self.value("words_per_minute"),
-        )
+        sound = samples_of(goal.samples).copy()
+        voice = self.value("voice"), self.value("words_per_minute")
+        job = SayJob(self._stream, self._worker, goal.text, sound, goal.sample_rate, *voice)
         self._jobs.append((job, goal_handle, done))
         await done
         return Say.Result(ok=job.ok, duration=job.elapsed_s, message=job.message)

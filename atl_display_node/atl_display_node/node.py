@@ -22,7 +22,7 @@ from atl_node.run import run_node
 
 LOOK_S = 0.01  # the playout's thread sleeps until something is due, at most so long
 RECORD_DEPTH = 100  # a recorder loses nothing: 4 s of frames may wait while the encoder is busy
-EXIT_NO_FRAMES = 1
+EXIT_FAILED = 1
 
 
 class DisplayNode(AtlNode):
@@ -91,6 +91,8 @@ class DisplayNode(AtlNode):
         if self._recorder is not None:
             figures |= {"frames_recorded": self._recorder.frames, "frames_missing": self._recorder.missing}
         if self._running.done() and (error := self._running.exception()):
+            self.get_logger().error(f"the playout has stopped: {error!r}")
+            self.finish(EXIT_FAILED)  # a new process begins anew
             return Level.ERROR, f"the playout has stopped: {error!r}", figures
         if self._problem:
             return Level.ERROR, self._problem, figures
@@ -155,7 +157,7 @@ class DisplayNode(AtlNode):
             return
         if recorder.frames == 0:
             self.get_logger().error("No frame arrived, so there is no clip: look at the diffusion node's messages.")
-            self.finish(EXIT_NO_FRAMES)
+            self.finish(EXIT_FAILED)
             return
         recorder.close()
         text = f"wrote {self.value('out')}: {recorder.frames} frames, {recorder.samples / 16000:.2f} s of sound"
