@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from atl_face.topology import MOUTH, SPEECH_WEIGHTS, WEIGHT
+from atl_face.topology import LIP_PAIRS, MOUTH, SPEECH_WEIGHTS, WEIGHT
 from atl_landmark_node.face_model import load_basis
 from atl_landmark_node.model import STYLES
 from atl_landmark_node.net import SpeechNet
@@ -29,7 +29,6 @@ POINT_LOSS = 40.0  # points are in eye distances: a millimetre is 0.01, so their
 VELOCITY_LOSS = 60.0  # keeps the timing of closures; position alone averages them away
 GAP_LOSS = 4.0
 SPEAKING_LOSS = 0.1
-LIPS = ((61, 67), (62, 66), (63, 65))
 
 
 class MouthLoss(torch.nn.Module):
@@ -43,7 +42,7 @@ class MouthLoss(torch.nn.Module):
         gain = torch.full((68, 1), 0.2 / 48)
         gain[MOUTH] = 0.8 / 20
         self.register_buffer("gain", gain)
-        rest = [neutral[b, 1] - neutral[a, 1] for a, b in LIPS]
+        rest = [neutral[b, 1] - neutral[a, 1] for a, b in LIP_PAIRS]
         self.register_buffer("rest", torch.tensor(rest, dtype=torch.float32))
 
     def points(self, weights):
@@ -52,7 +51,7 @@ class MouthLoss(torch.nn.Module):
 
     def gap(self, points):
         """Signed lip gap of the three pairs, (B, T, 3)."""
-        return torch.stack([points[..., b, 1] - points[..., a, 1] for a, b in LIPS], -1) + self.rest
+        return torch.stack([points[..., b, 1] - points[..., a, 1] for a, b in LIP_PAIRS], -1) + self.rest
 
     def forward(self, answer, weights, speaking):
         spoken = answer[..., :-1]
