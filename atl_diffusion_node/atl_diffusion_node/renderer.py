@@ -15,6 +15,9 @@ from atl_diffusion_node.warp import FaceWarp, apply_warp
 STEPS = 1  # network evaluations a frame; docs/results.md has the table of 1, 2 and 4 that decided
 
 
+GREY = 8.0  # grey levels that the channels of a grey picture may differ by after JPEG
+
+
 def to_network(picture: np.ndarray) -> np.ndarray:
     """(S, S, 3) uint8 to (1, 3, S, S) float32 in [-1, 1]."""
     return (picture.transpose(2, 0, 1)[None].astype(np.float32)) / 127.5 - 1.0
@@ -47,6 +50,7 @@ class Identity:
     portrait: Portrait
     crop: np.ndarray  # (S, S, 3) uint8
     features: object  # the runtime's own
+    grey: bool  # a picture without colour gets no coloured lips and teeth
     pixels: np.ndarray  # the portrait's region, float32
     to_px: np.ndarray  # (2, 2): crop coordinates to portrait pixels, linear part
     base_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: the region's own pixel positions in the picture
@@ -90,6 +94,7 @@ class FaceRenderer:
         return Identity(
             portrait, crop,
             features=self.runtime.identity(to_network(crop), _raster_input(portrait.neutral)),
+            grey=float(np.percentile(np.ptp(crop.astype(np.float32), axis=2), 99)) < GREY,
             pixels=portrait.picture[rows, columns].astype(np.float32),
             to_px=np.linalg.inv(portrait.transform.matrix[:, :2]).astype(np.float32),
             base_map=np.stack([x, y], axis=-1),
@@ -128,6 +133,8 @@ class FaceRenderer:
             return x_0
 
         change = (sample(predict, start, self.steps) - warped)[0].transpose(1, 2, 0) * 127.5  # what a warp can't know
+        if identity.grey:
+            change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
         self.times.network = lap()
         frame = self._paste(identity, displacement, change)
         self.times.paste = lap()

@@ -75,6 +75,14 @@ def test_portraits_can_be_swapped_between_frames(runtime, portrait):
     assert renderer.portrait is small
 
 
+def test_a_grey_portrait_stays_grey(runtime, portrait):
+    from dataclasses import replace
+
+    grey = replace(portrait, picture=np.repeat(portrait.picture.mean(2, keepdims=True), 3, 2).astype(np.uint8))
+    for frame in draw(FaceRenderer(runtime), grey):
+        assert np.ptp(frame.astype(int), axis=2).max() <= 1
+
+
 def test_output_shapes_are_even_and_limited():
     assert output_shape(1001, 799, None, 1080) == (1000, 800)
     assert output_shape(4000, 3000, None, 1080) == (1080, 810)
