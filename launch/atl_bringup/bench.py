@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
@@ -113,8 +114,11 @@ def bench_renderer(runtime: OpenVinoRuntime, frames: int = 400) -> dict[str, obj
 def bench_graph(seconds: float, display: str, threads: int, precision: str) -> dict[str, object]:
     """The whole graph through `atl run`, watched by an observer process; with `web`, by a WebRTC viewer too."""
     with tempfile.TemporaryDirectory() as folder:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
         params = Path(folder, "bench.yaml")
-        values = {"diffusion": {"threads": threads, "precision": precision}, "display": {"port": 8799}}
+        values = {"diffusion": {"threads": threads, "precision": precision}, "display": {"port": port}}
         params.write_text(yaml.safe_dump({f"/**/{k}": {"ros__parameters": v} for k, v in values.items()}))
         environment = os.environ | {"ROS_DOMAIN_ID": str(120 + os.getpid() % 80)}
         out = Path(folder, "seen.json")
@@ -124,10 +128,9 @@ def bench_graph(seconds: float, display: str, threads: int, precision: str) -> d
         try:
             processes.append(subprocess.Popen(graph, env=environment, stdout=subprocess.DEVNULL))
             if display == "web":
-                time.sleep(5.0)  # the page is there
-                viewer = [sys.executable, "-m", "atl_bringup.viewer", "http://127.0.0.1:8799", str(seconds + 10)]
+                viewer = [sys.executable, "-m", "atl_bringup.viewer", f"http://127.0.0.1:{port}", str(seconds + 10)]
                 processes.append(subprocess.Popen(viewer, env=environment))
-                time.sleep(3.0)  # encoding has begun
+                time.sleep(8.0)  # it has found the page, and encoding has begun, before anything is counted
             subprocess.run([*observer, str(processes[0].pid)], env=environment, check=True, timeout=seconds + 60)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             raise UserError("The graph could not be measured: run `atl run` and read its messages.", "no_graph") from error

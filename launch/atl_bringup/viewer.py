@@ -7,6 +7,18 @@ import aiohttp
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaBlackhole
 
+START_S, PAUSE_S = 30.0, 0.25  # a graph on a busy machine takes a while to start
+
+
+async def reach(session: aiohttp.ClientSession, address: str) -> aiohttp.ClientWebSocketResponse:
+    """The page's WebSocket, as soon as the page is there; raises the last refusal after START_S."""
+    for wait_s in [PAUSE_S] * round(START_S / PAUSE_S):
+        try:
+            return await session.ws_connect(address)
+        except aiohttp.ClientConnectorError:
+            await asyncio.sleep(wait_s)
+    return await session.ws_connect(address)
+
 
 async def watch(address: str, seconds: float) -> int:
     """Look at the page's face for a while; returns the number of frames that came."""
@@ -29,7 +41,7 @@ async def watch(address: str, seconds: float) -> int:
     for kind in ("video", "audio"):
         connection.addTransceiver(kind, direction="recvonly")
     await connection.setLocalDescription(await connection.createOffer())
-    async with aiohttp.ClientSession() as session, session.ws_connect(address + "/ws") as socket:
+    async with aiohttp.ClientSession() as session, await reach(session, address + "/ws") as socket:
         await socket.send_json({"offer": connection.localDescription.sdp})
         answer = (await socket.receive_json())["answer"]
         await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))

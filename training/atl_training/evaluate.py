@@ -131,7 +131,9 @@ def on_portraits(renderers: dict[str, FaceRenderer], model: SpeechModel, portrai
                 distance = np.array([np.linalg.norm(e - own) for e in found])
                 row["same_person"] = float(np.sum(distance <= SAME_PERSON)) / len(frames[::5])  # no face seen: not the same
                 row["distance"] = float(distance.mean())
-                row["nearest_impostor"] = float(min(np.linalg.norm(e - i) for e in found for i in impostors))
+                others = np.array([[np.linalg.norm(e - i) for i in impostors] for e in found])
+                row["nearest_impostor"] = float(others.min())
+                row["impostors_pass"] = float(np.mean(others <= SAME_PERSON))
             rows.setdefault(name, []).append(row)
     return {name: mean_of([r for r in values if "distance" in r]) for name, values in rows.items()}
 
@@ -172,16 +174,16 @@ def main() -> None:
     tracked = [t for t in sorted(arguments.grid_tracks.glob("*.npz")) if held_out(t.stem)][: arguments.clips]
     clips = [(arguments.grid_clips / f"{t.stem}.mp4", t) for t in tracked]
     pictures = sorted(arguments.portraits.glob("*.jpg"))
-    strangers = [load_portrait(p, HEIGHT_PX) for p in pictures[:: len(pictures) // arguments.people][: arguments.people]]
+    strangers = [load_portrait(p, HEIGHT_PX) for p in pictures[:: max(1, len(pictures) // arguments.people)][: arguments.people]]
     embed = Embedder()
     known = {p.id for p in strangers}
-    others = (load_portrait(p) for p in pictures[5:: len(pictures) // (IMPOSTORS + 5)])
+    others = (load_portrait(p) for p in pictures[5:: max(1, len(pictures) // (IMPOSTORS + 5))])
     impostors = [e for p in others if p.id not in known and (e := embed(p.picture)) is not None]
     result = {
         "grid": on_grid(renderers, model, clips),
         "portraits": on_portraits(renderers, model, strangers, read_audio(clips[0][0]), embed, impostors[:IMPOSTORS]),
         "silence": in_silence(renderers["ours"], model, load_portrait(default_portrait_path(), HEIGHT_PX)),
-        "runtime": renderers["ours"].runtime.name, "steps": arguments.steps,
+        "runtime": renderers["ours"].runtime.name, "steps": arguments.steps, "impostors": len(impostors[:IMPOSTORS]),
     }  # fmt: skip
     arguments.out.write_text(json.dumps(result, indent=1))
     print(json.dumps(result, indent=1))

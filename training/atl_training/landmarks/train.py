@@ -100,6 +100,7 @@ def main() -> None:
         schedule.load_state_dict(state["schedule"])
         begin = state["step"]
     batches = Batches([u for u in utterances if not u.held], FRAMES, BATCH, arguments.seed + begin).ahead()
+    metrics = judge(net, held) if begin >= arguments.steps else {}
     log, started = SummaryWriter(arguments.out / "log"), time.time()
     for step in tqdm(range(begin, arguments.steps), initial=begin, total=arguments.steps, mininterval=10):
         features, weights, speaking, style = map(torch.from_numpy, next(batches))
