@@ -39,6 +39,8 @@ class DiffusionNode(AtlNode):
     def __init__(self):
         super().__init__("diffusion", PARAMETERS, namespace="/robot_face")
         self._subscription = None
+        self._worker, self._service = None, None
+        self._portrait, self._image, self._jpeg = None, None, None
 
     def configure(self) -> None:
         cv2.setNumThreads(1)  # its pool would fight with the network's for two cores
@@ -66,10 +68,14 @@ class DiffusionNode(AtlNode):
         self._renderer.reset()
 
     def cleanup(self) -> None:
-        self._worker.shutdown(cancel_futures=True)
-        self.destroy_service(self._service)
-        for publisher in (self._portrait, self._image, self._jpeg):
+        if self._worker is not None:
+            self._worker.shutdown(cancel_futures=True)
+        if self._service is not None:
+            self.destroy_service(self._service)
+        for publisher in filter(None, (self._portrait, self._image, self._jpeg)):
             self.destroy_publisher(publisher)
+        self._worker, self._service = None, None
+        self._portrait, self._image, self._jpeg = None, None, None
 
     def diagnostics(self) -> tuple[Level, str, dict[str, object]]:
         times = np.array(self._times_ms or [(0.0,) * 5])

@@ -34,6 +34,7 @@ class LandmarkNode(AtlNode):
     def __init__(self):
         super().__init__("landmark", PARAMETERS, namespace="/robot_face")
         self._entities = []
+        self._landmarks = None
 
     def configure(self) -> None:
         stream = LandmarkStream(SpeechModel(self.value("articulation")), self.value("seed"))
@@ -60,7 +61,9 @@ class LandmarkNode(AtlNode):
         self._entities = []
 
     def cleanup(self) -> None:
-        self.destroy_publisher(self._landmarks)
+        if self._landmarks is not None:
+            self.destroy_publisher(self._landmarks)
+            self._landmarks = None
 
     def diagnostics(self) -> tuple[Level, str, dict[str, object]]:
         times = list(self._times_ms) or [0.0]
