@@ -130,7 +130,10 @@ class AtlNode(Stoppable, LifecycleNode):
             self.trigger_shutdown()
 
     def _transition(self, work, of_rclpy, state: LifecycleState) -> TransitionCallbackReturn:
-        """Runs the stage's `work`; a UserError is told in its sentence (FAILURE), others are bugs (ERROR)."""
+        """Runs the stage's `work`; a UserError is told in its sentence (FAILURE).
+
+        Anything else is a bug (ERROR): the process ends with 1, so that its supervisor starts a new one.
+        """
         try:
             work()
         except UserError as error:
@@ -139,6 +142,7 @@ class AtlNode(Stoppable, LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         except Exception:
             self.get_logger().error(traceback.format_exc())
+            self.finish(1)
             return TransitionCallbackReturn.ERROR
         return of_rclpy(state)
 

@@ -2,7 +2,8 @@
 
 It asks each node for its state and takes the next step towards `active`. A node that was started again says
 `unconfigured`, so bringing up and bringing back are the same thing. A node that refuses a step ends the
-manager with EXIT_REFUSED, and with it the graph: the node itself has said why.
+manager with EXIT_REFUSED, and with it the graph: the node itself has said why. A node with a bug in a step ends by
+itself and is started again.
 """
 
 from __future__ import annotations
@@ -120,6 +121,14 @@ class LifecycleManager(Stoppable, Node):
         if answer.result().success:
             node.state = "inactive" if node.step_id == Transition.TRANSITION_CONFIGURE else "active"
             return
+        # Whoever refuses lives on and answers; a node with a bug ends right after this, and never does.
+        if node.asked is not None:
+            node.get_state.remove_pending_request(node.asked)
+        node.state, node.asked_at = "", time.monotonic()
+        node.asked = node.get_state.call_async(GetState.Request())
+        node.asked.add_done_callback(lambda _: self._end_refused(node))
+
+    def _end_refused(self, node: Managed) -> None:
         verb = "configured" if node.step_id == Transition.TRANSITION_CONFIGURE else "activated"
         self.get_logger().info(f"ending the graph: {node.name} could not be {verb}")
         self.finish(EXIT_REFUSED)

@@ -61,6 +61,14 @@ def test_a_user_error_ends_the_graph_with_its_sentence_and_code_2(start, dummies
     assert "Traceback" not in running.text
 
 
+def test_a_bug_in_a_step_starts_the_node_again(start, dummies, tmp_path):
+    (mark := tmp_path / "mark").touch()
+    running = start(dummies(two={"break_once": str(mark)}))
+    running.wait_for("two .*exit code 1; starting it again")
+    running.wait_for(LIVE)
+    assert "ending the graph" not in running.text
+
+
 def test_a_wrong_parameter_ends_the_graph_with_a_sentence_and_code_2(start, dummies):
     running = start(dummies(one={"end_code": "soon"}))
     assert running.end() == 2
