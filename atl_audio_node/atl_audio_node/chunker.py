@@ -5,6 +5,15 @@ import soxr
 
 from atl_face.stream import CHUNK_SAMPLES, SAMPLE_RATE
 
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 4_000, 192_000  # half a telephone's, and a studio's: what is beyond is a mistake
+
+
+def rate_problem(what: str, rate_hz: int) -> str:
+    """A sentence where `what` has a rate that can't be sound's, "" where all is well."""
+    if LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        return ""
+    return f"{what} sample_rate {rate_hz}: give the rate in Hz, from {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ}."
+
 
 def to_mono(block: np.ndarray) -> np.ndarray:
     """PCM of shape (n,) or (n, channels), float in [-1, 1] or int16, as mono float32 (n,)."""

@@ -5,7 +5,7 @@ from concurrent.futures import Executor, Future
 import numpy as np
 from soxr import resample
 
-from atl_audio_node.chunker import to_mono
+from atl_audio_node.chunker import rate_problem, to_mono
 from atl_audio_node.sound_stream import SoundStream, Utterance
 from atl_audio_node.speech import synthesise
 from atl_face.errors import UserError
@@ -17,14 +17,17 @@ def prepare(text: str, samples: np.ndarray, rate_hz: int, voice: str, words_per_
     otherwise.
 
     Raises:
-        UserError: nothing to say, no rate, no voice.
+        UserError: nothing to say, no rate that sound has, no voice.
     """
     if samples.size == 0:
         return synthesise(text, voice, words_per_minute)
-    if rate_hz <= 0:
-        raise UserError("The samples to say have sample_rate 0: give their rate in Hz.", "bad_rate")
+    if problem := rate_problem("The samples to say have", rate_hz):
+        raise UserError(problem, "bad_rate")
     mono = to_mono(samples)
-    return mono if rate_hz == SAMPLE_RATE else resample(mono, rate_hz, SAMPLE_RATE)
+    sound = mono if rate_hz == SAMPLE_RATE else resample(mono, rate_hz, SAMPLE_RATE)
+    if sound.size == 0:  # a few samples of a high rate are less than one of ours
+        raise UserError("The samples to say are too short to be heard: give more of them.", "too_short")
+    return sound
 
 
 class SayJob:
@@ -48,6 +51,8 @@ class SayJob:
         if self._utterance is None and self._sound.done() and not self._cancelled:
             if isinstance(error := self._sound.exception(), UserError):
                 self._cancelled, self.message = True, str(error)
+            elif error is not None:  # a bug costs this request, not the node
+                self._cancelled, self.message = True, f"This can't be said, for a bug ({error!r}): please report it."
             else:
                 self._utterance = self._stream.say(self._sound.result())
         if self._utterance is not None and self._utterance.state == "cancelled":

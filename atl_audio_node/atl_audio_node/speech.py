@@ -20,7 +20,7 @@ def synthesise(text: str, voice: str = "en", words_per_minute: int = 160) -> np.
     """Speak `text`: mono float32 (n,) at 16 kHz.
 
     Raises:
-        UserError: no text, too much of it, no espeak-ng, an unknown voice, or nothing that can be spoken.
+        UserError: no text, too much of it, no espeak-ng, a voice that is unknown or no name, or nothing that can be spoken.
     """
     if not text.strip():
         raise UserError("There is nothing to say: give text or samples.", "no_text")
@@ -28,6 +28,8 @@ def synthesise(text: str, voice: str = "en", words_per_minute: int = 160) -> np.
         raise UserError(
             f"{len(text)} characters are too much at once: send at most {MAX_CHARACTERS}.", "long_text"
         )
+    if not voice.isprintable():
+        raise UserError(f"There is no voice {voice!r}: `espeak-ng --voices` lists their names.", "bad_voice")
     program = shutil.which("espeak-ng")
     if program is None:
         raise UserError(

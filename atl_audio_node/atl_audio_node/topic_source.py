@@ -3,7 +3,7 @@ whole."""
 
 import numpy as np
 
-from atl_audio_node.chunker import Chunker
+from atl_audio_node.chunker import Chunker, rate_problem
 from atl_audio_node.sources import LiveQueue
 from atl_face.stream import CHUNK_SAMPLES, SAMPLE_RATE
 
@@ -24,8 +24,8 @@ class TopicSource(LiveQueue):
     def push(self, stream_id: int, first_sample: int, rate_hz: int, samples: np.ndarray, now_ns: int) -> None:
         """Take one message: int16 (n,). A new stream id or rate ends the sound before it; a jump is counted
         as lost."""
-        if rate_hz <= 0:
-            self.problem = "A message on audio_in has sample_rate 0: set it to the rate of its samples in Hz."
+        if problem := rate_problem("A message on audio_in has", rate_hz):
+            self.problem = problem
             return
         if self._chunker is None or stream_id != self._stream_id or rate_hz != self._chunker.rate_hz:
             if self._chunker is not None:

@@ -79,10 +79,11 @@ def test_topic_counts_what_was_lost_on_its_way():
     assert source.lost == 2
 
 
-def test_topic_refuses_a_rate_of_zero_in_words():
+@pytest.mark.parametrize("rate_hz", [0, 3999, 192001])
+def test_topic_refuses_rates_that_sound_does_not_have_in_words(rate_hz):
     source = TopicSource()
-    source.push(1, 0, 0, np.zeros(320, np.int16), 0)
-    assert "sample_rate 0" in source.problem
+    source.push(1, 0, rate_hz, np.zeros(320, np.int16), 0)
+    assert f"sample_rate {rate_hz}: " in source.problem
 
 
 class FakeSounddevice:

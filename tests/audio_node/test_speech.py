@@ -48,8 +48,23 @@ def test_nothing_and_too_much_are_refused(text):
 def test_samples_are_resampled():
     tone = (np.sin(np.arange(48000) * 0.02) * 8000).astype(np.int16)
     assert prepare("", tone, 48000, "en", 160).size == 16000
-    with pytest.raises(UserError, match="sample_rate 0"):
-        prepare("", tone, 0, "en", 160)
+
+
+@pytest.mark.parametrize("rate_hz", [0, 1, 3999, 192001, 2**32 - 1])
+def test_rates_that_sound_does_not_have_are_refused(rate_hz):
+    with pytest.raises(UserError, match=f"sample_rate {rate_hz}: "):
+        prepare("", np.ones(100, np.int16), rate_hz, "en", 160)
+
+
+def test_less_than_a_sample_is_refused():
+    with pytest.raises(UserError, match="too short"):
+        prepare("", np.ones(1, np.int16), 192000, "en", 160)
+
+
+@pytest.mark.parametrize("voice", ["en\0", "en\n"])
+def test_a_voice_that_is_no_name_is_refused(voice):
+    with pytest.raises(UserError, match="no voice"):
+        speech.synthesise("Hello.", voice=voice)
 
 
 def job_of(stream, worker, *request):
@@ -81,6 +96,13 @@ def test_a_job_that_cannot_be_said_ends_with_the_sentence():
     with ThreadPoolExecutor(1) as worker:
         job = job_of(SoundStream(SilentSource()), worker, "", NOTHING, 0)
         assert job.poll() and not job.ok and "nothing to say" in job.message
+
+
+def test_a_bug_costs_the_request_only(monkeypatch):
+    monkeypatch.setattr("atl_audio_node.say_job.resample", lambda *_: 1 / 0)
+    with ThreadPoolExecutor(1) as worker:
+        job = job_of(SoundStream(SilentSource()), worker, "", np.ones(3200, np.int16), 48000)
+        assert job.poll() and not job.ok and "ZeroDivisionError" in job.message
 
 
 def test_a_job_cancelled_before_its_sound_is_ready_is_never_said():
