@@ -19,6 +19,7 @@ from atl_audio_node.say_job import SayJob
 from atl_audio_node.sound_stream import SoundStream
 from atl_audio_node.sources import SilentSource, Source
 from atl_audio_node.topic_source import TopicSource
+from atl_audio_node.worn import WornExpression
 from atl_face.errors import UserError
 from atl_msgs.action import Say
 from atl_msgs.msg import AudioChunk, Expression
@@ -32,7 +33,7 @@ LATENESS_KEPT = 3000  # chunks (one minute) that the figures in the diagnostics 
 
 
 class AudioNode(AtlNode):
-    """Publishes `audio` and `audio_end`; offers `say` and `interrupt`; source `topic` hears `audio_in`."""
+    """Publishes `audio` and `audio_end`; offers `say` and `interrupt`; hears `expression`; source `topic`: `audio_in`."""
 
     def __init__(self):
         super().__init__("audio", PARAMETERS, namespace="/robot_face")
@@ -51,7 +52,9 @@ class AudioNode(AtlNode):
         self._audio = self.advertise(AudioChunk, "audio", reliable(100))
         self._audio_end = self.advertise(AudioChunk, "audio_end", latched())
         self._expression = self.advertise(Expression, "expression", reliable(10))
+        self._worn = WornExpression(self._expression.publish, Expression())
         self._entities = [
+            self.subscribe(Expression, "expression", self._worn.hear, reliable(10)),
             self.create_service(Trigger, "interrupt", self._interrupt),
             ActionServer(
                 self, Say, "say", self._execute_say, cancel_callback=lambda _: CancelResponse.ACCEPT
@@ -172,9 +175,10 @@ class AudioNode(AtlNode):
         over = job.poll()
         goal_handle.publish_feedback(Say.Feedback(progress=job.progress, elapsed=job.elapsed_s))
         if job.begins() and goal_handle.request.expression.label:
-            self._expression.publish(goal_handle.request.expression)
+            self._worn.begin(job, goal_handle.request.expression)
         if not over:
             return False
+        self._worn.end(job)
         if job.ok:
             goal_handle.succeed()
         elif goal_handle.is_cancel_requested:

@@ -38,7 +38,8 @@ class LandmarkNode(AtlNode):
 
     def configure(self) -> None:
         stream = LandmarkStream(SpeechModel(self.value("articulation")), self.value("seed"))
-        stream.expression = FaceExpression(self.value("emotion"), self.value("intensity"), style=self.value("style"))
+        self._own = FaceExpression(self.value("emotion"), self.value("intensity"), style=self.value("style"))
+        stream.expression = self._own
         self._follower = ChunkFollower(stream)
         self._portrait_id = ""
         self._start_ns = 0
@@ -87,7 +88,7 @@ class LandmarkNode(AtlNode):
 
     def _express(self, message: Expression) -> None:
         try:
-            self._follower.stream.expression = to_expression(message)
+            self._follower.stream.expression = to_expression(message, self._own)
         except UserError as error:
             self.get_logger().warning(f"An expression was ignored: {error}")
 
