@@ -1,5 +1,6 @@
 """The landmark stage as a stream: push sound, get a landmark frame for every 40 ms of it, 80 ms of look-ahead later."""
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,11 +86,17 @@ class LandmarkStream:
             yield self._frame(window)
 
     def finish(self, total_samples: int) -> Iterator[LandmarkFrame]:
-        """The frames that still wait for look-ahead when a stream of `total_samples` has ended: silence follows."""
+        """The frames that still wait for look-ahead when a stream of `total_samples` has ended: silence follows.
+
+        The silence is only lent: sound that comes after all has its frames where they belong, not early.
+        """
         missing = -(-total_samples // FRAME_SAMPLES) - self._index
         padding = np.zeros(LOOKAHEAD_SAMPLES + 2 * FRAME_SAMPLES, np.float32)
-        for _, frame in zip(range(missing), self.push(padding), strict=False):
-            yield frame
+        features = np.concatenate([self._features, copy(self._mel).push(padding)])
+        for _ in range(min(missing, (len(features) - PAST - LOOKAHEAD) // CURRENT)):
+            window, features = features[:WINDOW], features[CURRENT:]
+            self._features = self._features[CURRENT:]
+            yield self._frame(window)
 
     def _frame(self, window: np.ndarray) -> LandmarkFrame:
         spoken, probability, self._state = self._model.step(window, self._state)

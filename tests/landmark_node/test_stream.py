@@ -72,6 +72,21 @@ def test_a_gap_is_bridged_and_media_time_stays_right(model, sound):
     assert follower.lost_samples == 4800
 
 
+@pytest.mark.parametrize("length", [32000, 32100])
+def test_sound_after_the_end_has_its_frames_in_time_as_if_there_had_been_no_end(model, sound, length):
+    follower, silence = ChunkFollower(LandmarkStream(model)), np.zeros(8000, np.float32)
+    frames = list(follower.push(1, 0, sound[:length]))
+    frames += follower.end(1, length)
+    assert frames[-1].index == -(-length // 640) - 1
+    for at in range(0, 8000, 320):
+        later = list(follower.push(1, length + at, silence[at: at + 320]))
+        assert all((f.index + 1) * 640 + 1280 <= length + at + 320 for f in later)
+        frames += later
+    straight = list(LandmarkStream(model).push(np.concatenate([sound[:length], silence])))
+    assert [f.index for f in frames] == [f.index for f in straight]
+    assert np.abs(points(frames) - points(straight)).max() < 1e-4
+
+
 def test_joining_in_the_middle_begins_at_a_whole_frame(model, sound):
     follower = ChunkFollower(LandmarkStream(model))
     frames = []
