@@ -26,7 +26,10 @@ ROS = {
     *("std_srvs", "action_msgs", "builtin_interfaces", "atl_msgs"),
 }
 # atl_node is the ROS base; of the bring-up only the lifecycle manager is a node.
-KNOWS_ROS = {"atl_node": {"node.py", "run.py", "qos.py", "describe.py"}, "atl_bringup": {"lifecycle.py", "observe.py"}}
+KNOWS_ROS = {
+    "atl_node": {"node.py", "run.py", "qos.py", "describe.py", "stamps.py"},
+    "atl_bringup": {"lifecycle.py", "observe.py"},
+}
 LINES, LINES_OF_NODE = 350, 200
 
 

@@ -3,16 +3,11 @@
 import array
 
 import numpy as np
-from builtin_interfaces.msg import Time
 
 from atl_audio_node.sound_stream import Chunk, StreamEnd
 from atl_face.stream import SAMPLE_RATE
 from atl_msgs.msg import AudioChunk
-
-
-def to_time(time_ns: int) -> Time:
-    """Nanoseconds on the ROS clock as a stamp."""
-    return Time(sec=time_ns // 1_000_000_000, nanosec=time_ns % 1_000_000_000)
+from atl_node.stamps import to_time
 
 
 def to_int16(samples: np.ndarray) -> array.array:

@@ -31,10 +31,6 @@ def points_of(message: FaceLandmarks) -> np.ndarray:
     return points.reshape(68, 3)
 
 
-def stamp_ns(message) -> int:
-    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
-
-
 def image_message(frame: np.ndarray, header) -> Image:
     """An RGB frame (H, W, 3) uint8 as rgb8; `array` is what rclpy takes without checking each byte."""
     data = array.array("B")

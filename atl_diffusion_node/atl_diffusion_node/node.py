@@ -16,7 +16,6 @@ from atl_diffusion_node.convert import (
     points_of,
     portrait_message,
     reason_of,
-    stamp_ns,
 )
 from atl_diffusion_node.parameters import PARAMETERS
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
@@ -29,6 +28,7 @@ from atl_msgs.srv import SetPortrait
 from atl_node.node import AtlNode, Level
 from atl_node.qos import latched, reliable
 from atl_node.run import run_node
+from atl_node.stamps import to_ns
 
 TIMES_KEPT = 1500  # frames (one minute) that the figures in the diagnostics are about
 
@@ -146,7 +146,7 @@ class DiffusionNode(AtlNode):
 
     def _is_late(self, message: FaceLandmarks) -> bool:
         """Behind the best that this stream has managed: holds for bags with old stamps and clocks that differ, too."""
-        delay_ns = self.get_clock().now().nanoseconds - stamp_ns(message)
+        delay_ns = self.get_clock().now().nanoseconds - to_ns(message.header.stamp)
         if self._best_delay_ns is None or delay_ns < self._best_delay_ns:
             self._best_delay_ns = delay_ns
         return delay_ns - self._best_delay_ns > 1e9 * self.value("max_delay_s")

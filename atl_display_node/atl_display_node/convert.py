@@ -4,19 +4,14 @@ import array
 import importlib
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 
 from atl_face.errors import UserError
 from atl_face.stream import SAMPLE_RATE
 from atl_msgs.msg import AudioChunk
+from atl_node.stamps import to_time
 
 CHANNELS = {"rgb8": 3, "bgr8": 3, "mono8": 1}
-
-
-def time_ns(stamp: Time) -> int:
-    """A stamp as nanoseconds on the ROS clock."""
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
 def find_cv_bridge():
@@ -57,7 +52,7 @@ def samples_of(message: AudioChunk) -> np.ndarray:
 def playout_message(stream_id: int, first_sample: int, media_time_ns: int, samples: np.ndarray) -> AudioChunk:
     """20 ms to be heard now; the stamp is their media time, which is that of the frame shown with them."""
     message = AudioChunk(stream_id=stream_id, first_sample=first_sample, sample_rate=SAMPLE_RATE)
-    message.header.stamp = Time(sec=media_time_ns // 1_000_000_000, nanosec=media_time_ns % 1_000_000_000)
+    message.header.stamp = to_time(media_time_ns)
     message.samples = array.array("h")
     message.samples.frombytes(samples.tobytes())
     return message

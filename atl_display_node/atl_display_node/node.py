@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sensor_msgs.msg import Image
 
-from atl_display_node.convert import find_cv_bridge, picture_of, playout_message, samples_of, time_ns
+from atl_display_node.convert import find_cv_bridge, picture_of, playout_message, samples_of
 from atl_display_node.parameters import PARAMETERS
 from atl_display_node.playout import Playout
 from atl_display_node.recorder import Recorder
@@ -19,6 +19,7 @@ from atl_msgs.msg import AudioChunk
 from atl_node.node import AtlNode, Level
 from atl_node.qos import latched, reliable
 from atl_node.run import run_node
+from atl_node.stamps import to_ns
 
 LOOK_S = 0.01  # the playout's thread sleeps until something is due, at most so long
 RECORD_DEPTH = 100  # a recorder loses nothing: 4 s of frames may wait while the encoder is busy
@@ -119,7 +120,7 @@ class DisplayNode(AtlNode):
         return Recorder(lambda size: ClipWriter(out, size))
 
     def _take_audio(self, message: AudioChunk) -> None:
-        chunk = (message.stream_id, message.first_sample, time_ns(message.header.stamp), samples_of(message))
+        chunk = (message.stream_id, message.first_sample, to_ns(message.header.stamp), samples_of(message))
         with self._lock:
             self._playout.push_audio(*chunk)
         if self._recorder is not None:
@@ -131,7 +132,7 @@ class DisplayNode(AtlNode):
         except UserError as error:
             self._problem = str(error)
             return
-        media_time_ns = time_ns(message.header.stamp)
+        media_time_ns = to_ns(message.header.stamp)
         with self._lock:
             self._playout.push_frame(media_time_ns, picture)
         if self._recorder is not None:
@@ -145,7 +146,7 @@ class DisplayNode(AtlNode):
         """The sound is complete: wait for the frames that belong to it."""
         if self._recorder.frames_wanted is not None:
             return
-        self._recorder.end_sound(time_ns(message.header.stamp))
+        self._recorder.end_sound(to_ns(message.header.stamp))
         if self._recorder.complete:
             self._end_recording()
         else:

@@ -4,19 +4,18 @@ import array
 from dataclasses import replace
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Vector3
 
 from atl_face import emotion
 from atl_face.stream import FRAME_NS, SAMPLE_RATE
 from atl_landmark_node.stream import LandmarkFrame
 from atl_msgs.msg import AudioChunk, Expression, FaceLandmarks, Portrait
+from atl_node.stamps import to_ns, to_time
 
 
 def stream_start_ns(chunk: AudioChunk) -> int:
     """Media time of the first sample of a chunk's stream, ns on the ROS clock."""
-    stamp = chunk.header.stamp.sec * 1_000_000_000 + chunk.header.stamp.nanosec
-    return stamp - chunk.first_sample * 1_000_000_000 // SAMPLE_RATE
+    return to_ns(chunk.header.stamp) - chunk.first_sample * 1_000_000_000 // SAMPLE_RATE
 
 
 def samples_of(chunk: AudioChunk) -> np.ndarray:
@@ -49,8 +48,7 @@ def landmarks_message(frame: LandmarkFrame, start_ns: int, stream_id: int, portr
                       expression: emotion.Expression) -> FaceLandmarks:  # fmt: skip
     """A frame of a stream that began at `start_ns`, as a message."""
     message = FaceLandmarks(stream_id=stream_id, frame_index=frame.index, portrait_id=portrait_id, topology="ibug68")
-    seconds, nanoseconds = divmod(start_ns + frame.index * FRAME_NS, 1_000_000_000)
-    message.header.stamp = Time(sec=seconds, nanosec=nanoseconds)
+    message.header.stamp = to_time(start_ns + frame.index * FRAME_NS)
     message.header.frame_id = "robot_face"
     message.points = _floats(frame.points)
     message.weights = _floats(frame.weights)

@@ -23,12 +23,9 @@ from atl_face.stream import FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE
 from atl_landmark_node.stream import LOOKAHEAD_SAMPLES
 from atl_msgs.msg import AudioChunk
 from atl_node.qos import reliable
+from atl_node.stamps import to_ns
 
 START_TIMEOUT_S = 40.0
-
-
-def stamp_ns(header) -> int:
-    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
 
 
 class Observer(Node):
@@ -44,10 +41,10 @@ class Observer(Node):
         self.create_subscription(DiagnosticArray, "/diagnostics", self._listen, reliable(50))
 
     def _hear(self, chunk: AudioChunk) -> None:
-        self.audio.append((stamp_ns(chunk.header), len(chunk.samples), time.monotonic()))
+        self.audio.append((to_ns(chunk.header.stamp), len(chunk.samples), time.monotonic()))
 
     def _see(self, image: Image) -> None:
-        self.frames[stamp_ns(image.header)] = time.monotonic()
+        self.frames[to_ns(image.header.stamp)] = time.monotonic()
 
     def _listen(self, message: DiagnosticArray) -> None:
         for status in message.status:

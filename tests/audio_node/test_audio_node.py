@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from atl_audio_node.convert import to_int16, to_time
+from atl_audio_node.convert import to_int16
 from atl_audio_node.sound_stream import CHUNK_NS
 
 pytest.importorskip("rclpy")
@@ -21,6 +21,7 @@ from std_srvs.srv import Trigger  # noqa: E402
 from atl_msgs.action import Say  # noqa: E402
 from atl_msgs.msg import AudioChunk, Expression  # noqa: E402
 from atl_node.qos import latched, reliable  # noqa: E402
+from atl_node.stamps import to_ns, to_time  # noqa: E402
 
 
 class Listener:
@@ -35,8 +36,7 @@ class Listener:
         node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, reliable(10))
 
     def _hear(self, message):
-        stamp = message.header.stamp
-        self.chunks.append((time.time_ns(), stamp.sec * 10**9 + stamp.nanosec, message))
+        self.chunks.append((time.time_ns(), to_ns(message.header.stamp), message))
 
     def _diagnose(self, message):
         status = message.status[0]

@@ -17,10 +17,11 @@ from atl_bringup.graph import default_speech
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_face.media import SYNTHETIC_TAG, read_audio, read_frames, read_picture
 from atl_msgs.srv import SetPortrait
+from atl_node.stamps import to_ns
 
 
 def stamp(message) -> int:
-    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+    return to_ns(message.header.stamp)
 
 
 def test_frames_carry_the_media_time_of_their_sound(face, probe):
