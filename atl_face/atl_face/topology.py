@@ -35,6 +35,20 @@ WEIGHT = {name: i for i, name in enumerate(ARKIT_52)}
 # the weights that speech moves; a sound-to-landmark model answers for these and leaves the rest to the face's life
 SPEECH_WEIGHTS = tuple(n for n in ARKIT_52 if n.startswith(("jaw", "mouth")) or n == "tongueOut")
 
+
+def unit_weights(amounts: dict[str, float]) -> np.ndarray:
+    """ARKit weights (52,) of units by name: a unit without a side (browDown) acts on both.
+
+    Raises:
+        KeyError: ARKit has no such unit.
+    """
+    weights = np.zeros(len(ARKIT_52))
+    for unit, amount in amounts.items():
+        for name in (unit,) if unit in WEIGHT else (unit + "Left", unit + "Right"):
+            weights[WEIGHT[name]] = amount
+    return weights
+
+
 CLOSED_LIP_GAP = 0.03
 """A mouth counts as closed below this lip gap (eye distances): about 2.7 mm on a face of 90 mm between the outer
 canthi, just over what mediapipe reports on lips that touch (0.005-0.02)."""

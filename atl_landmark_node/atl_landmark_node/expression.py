@@ -7,7 +7,7 @@ mouthSmile, AU14 mouthDimple, AU15 mouthFrown, AU17 mouthShrugLower, AU20 mouthS
 import numpy as np
 
 from atl_face.emotion import Expression
-from atl_face.topology import ARKIT_52, WEIGHT
+from atl_face.topology import unit_weights
 
 _UNITS: dict[str, dict[str, float]] = {
     "neutral": {},
@@ -22,10 +22,5 @@ _UNITS: dict[str, dict[str, float]] = {
 
 
 def expression_weights(expression: Expression) -> np.ndarray:
-    """The weights (52,) that an expression adds, scaled by its strength; a unit without a side acts on both."""
-    weights = np.zeros(52)
-    for unit, amount in _UNITS[expression.label].items():
-        for name in (unit, unit + "Left", unit + "Right"):
-            if name in ARKIT_52:
-                weights[WEIGHT[name]] = amount * expression.strength
-    return weights
+    """The weights (52,) that an expression adds, scaled by its strength."""
+    return expression.strength * unit_weights(_UNITS[expression.label])

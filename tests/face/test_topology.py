@@ -13,6 +13,7 @@ from atl_face.topology import (
     is_closed,
     lip_gap,
     mouth_box,
+    unit_weights,
 )
 
 
@@ -24,6 +25,14 @@ def points():
 def test_arkit_has_52_distinct_weights():
     assert len(ARKIT_52) == len(set(ARKIT_52)) == 52
     assert all(ARKIT_52[index] == name for name, index in WEIGHT.items())
+
+
+def test_a_unit_without_a_side_acts_on_both_and_one_with_a_name_of_its_own_alone():
+    weights = unit_weights({"browDown": 0.5, "mouthDimpleLeft": 0.25, "browInnerUp": 1.0})
+    named = {name: weights[i] for name, i in WEIGHT.items() if weights[i]}
+    assert named == {"browDownLeft": 0.5, "browDownRight": 0.5, "mouthDimpleLeft": 0.25, "browInnerUp": 1.0}
+    with pytest.raises(KeyError):
+        unit_weights({"brwDown": 1.0})
 
 
 def test_lip_gap_is_the_mean_of_three_pairs_over_the_eye_distance(points):

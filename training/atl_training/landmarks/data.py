@@ -10,7 +10,7 @@ from scipy.signal import lfilter
 from tqdm import tqdm
 
 from atl_face.stream import FRAME_RATE, FRAME_SAMPLES
-from atl_face.topology import ARKIT_52, SPEECH_WEIGHTS, WEIGHT, lip_gap
+from atl_face.topology import SPEECH_WEIGHTS, WEIGHT, lip_gap, unit_weights
 from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
 from atl_training.corpus.motion import EMOTIONS
@@ -66,7 +66,7 @@ def load_corpus(folder: Path) -> list[Utterance]:
     out = []
     for path in tqdm(sorted(folder.glob("*.npz")), desc="loading corpus"):
         with np.load(path) as data:
-            felt = _emotion_weights(str(data["emotion"])) * float(data["emotion_intensity"])
+            felt = unit_weights(EMOTIONS[str(data["emotion"])]) * float(data["emotion_intensity"])
             weights = np.clip(data["weights"] - felt, 0, 1)[:, SPEECH].astype(np.float32)
             speaking, held = data["speaking"].astype(bool), bool(data["validation"])
         sound, rate = soundfile.read(path.with_suffix(".flac"), dtype="int16")
@@ -74,16 +74,6 @@ def load_corpus(folder: Path) -> list[Utterance]:
             raise ValueError(f"{path.stem}: the corpus's sound must be 16 kHz, not {rate}")
         out.append(Utterance(path.stem, sound, weights, speaking, STYLES.index("rules"), held))
     return out
-
-
-def _emotion_weights(emotion: str) -> np.ndarray:
-    """Weights (52,) that the corpus adds at intensity 1; a unit without a side acts on both."""
-    weights = np.zeros(len(ARKIT_52))
-    for unit, value in EMOTIONS[emotion].items():
-        for name in (unit, unit + "Left", unit + "Right"):
-            if name in WEIGHT:
-                weights[WEIGHT[name]] = value
-    return weights
 
 
 def _int16(sound: np.ndarray) -> np.ndarray:
