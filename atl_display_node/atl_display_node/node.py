@@ -102,8 +102,11 @@ class DisplayNode(AtlNode):
     def _make_sink(self) -> Sink:
         """The sinks' libraries are loaded only where they are needed."""
         if self.value("sink") == "web":
-            from atl_display_node.web import WebSink
-
+            try:
+                from atl_display_node.web import WebSink
+            except ImportError as error:
+                sentence = f"The page can't be served ({error}): run `pip install aiohttp aiortc`, or use sink:=window."
+                raise UserError(sentence, "no_web") from error
             return WebSink(self.value("host"), self.value("port"), self.value("max_viewers"))
         if self.value("sink") == "window":
             from atl_display_node.window import WindowSink

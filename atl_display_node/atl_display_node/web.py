@@ -100,7 +100,7 @@ class WebSink:
             site = web.TCPSite(runner, self._host, self._port)
             await site.start()
             port = runner.addresses[0][1]
-            self.address = f"http://{'127.0.0.1' if self._host == '0.0.0.0' else self._host}:{port}"
+            self.address = page_address(self._host, port)
         except OSError as error:
             self._error = error
             self._stop.set()
@@ -137,6 +137,12 @@ class WebSink:
 
     async def _negotiate(self, viewer: Viewer, message: dict, socket: web.WebSocketResponse) -> None:
         await socket.send_json({"answer": await viewer.answer(message["offer"])})
+
+
+def page_address(host: str, port: int) -> str:
+    """What to open in this machine's browser: bound to every address, the page is at the loopback's, too."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _is_own_page(request: web.Request) -> bool:

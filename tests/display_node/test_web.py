@@ -1,8 +1,10 @@
 """The page in a real browser: the face moves, its sound comes, it reconnects; and who is let in."""
 
 import asyncio
+import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import aiohttp
 import cv2
@@ -13,7 +15,7 @@ from chromium import Chromium, find_chromium
 
 from atl_display_node.encoders import VIDEO_CODECS, AudioEncoder, VideoEncoder
 from atl_display_node.viewers import choose_codec, without_mdns
-from atl_display_node.web import WebSink
+from atl_display_node.web import WebSink, page_address
 from atl_face.errors import UserError
 
 needs_browser = pytest.mark.skipif(find_chromium() is None, reason="no Chromium (apt install chromium)")
@@ -159,6 +161,29 @@ def test_the_page_comes_back_by_itself_when_the_node_was_restarted():
         await asyncio.to_thread(second.close)
 
     asyncio.run(look())
+
+
+@pytest.mark.parametrize(
+    "host, address",
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080"),
+        ("0.0.0.0", "http://127.0.0.1:8080"),
+        ("::1", "http://[::1]:8080"),
+        ("::", "http://[::1]:8080"),
+        ("robot.local", "http://robot.local:8080"),
+    ],
+)
+def test_the_address_that_is_told_can_be_opened(host, address):
+    assert page_address(host, 8080) == address
+
+
+@pytest.mark.parametrize("library", ["aiohttp", "aiortc.exceptions"])
+def test_a_missing_library_is_a_sentence(monkeypatch, library):
+    node = pytest.importorskip("atl_display_node.node")
+    monkeypatch.delitem(sys.modules, "atl_display_node.web")
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(UserError, match=f"{library}.*pip install"):
+        node.DisplayNode._make_sink(SimpleNamespace(value=lambda name: "web"))
 
 
 def test_a_port_in_use_is_a_sentence(sink):
