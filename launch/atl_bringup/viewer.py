@@ -1,6 +1,7 @@
 """A WebRTC viewer without a screen, for measuring: `python -m atl_bringup.viewer http://127.0.0.1:8080 SECONDS`."""
 
 import asyncio
+import contextlib
 import sys
 
 import aiohttp
@@ -18,6 +19,12 @@ async def reach(session: aiohttp.ClientSession, address: str) -> aiohttp.ClientW
         except aiohttp.ClientConnectorError:
             await asyncio.sleep(wait_s)
     return await session.ws_connect(address)
+
+
+async def answer_pings(socket: aiohttp.ClientWebSocketResponse) -> None:
+    """Read what the page says for ever: aiohttp answers its heartbeat only while somebody reads."""
+    async for _ in socket:
+        pass
 
 
 async def watch(address: str, seconds: float) -> int:
@@ -46,7 +53,8 @@ async def watch(address: str, seconds: float) -> int:
         answer = (await socket.receive_json())["answer"]
         await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         await sink.start()
-        await asyncio.sleep(seconds)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(answer_pings(socket), seconds)
         for task in counting:
             task.cancel()
         await connection.close()
