@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -56,7 +57,9 @@ class DiffusionNode(AtlNode):
         self._portrait = self.advertise(Portrait, "portrait", latched())
         self._image = self.advertise(Image, "image_raw", reliable(10))
         self._jpeg = self.advertise(CompressedImage, "image_raw/compressed", reliable(10))
-        self._service = self.create_service(SetPortrait, "set_portrait", self._set_portrait)
+        self._service = self.create_service(
+            SetPortrait, "set_portrait", self._set_portrait, callback_group=ReentrantCallbackGroup()
+        )  # of its own: while it waits for the portrait, frames go on
 
     def activate(self) -> None:
         self._publish_portrait()
