@@ -123,7 +123,7 @@ class FaceRenderer:
         mask = guide_mask(points, FACE_SIZE)
         guides = np.empty((1, 5, FACE_SIZE // 2, FACE_SIZE // 2), np.float32)
         guides[:, :3] = _raster_input(points)
-        guides[:, 3] = mask.reshape(FACE_SIZE // 2, 2, FACE_SIZE // 2, 2).mean(axis=(1, 3))
+        guides[:, 3] = cv2.resize(mask, (FACE_SIZE // 2, FACE_SIZE // 2), interpolation=cv2.INTER_AREA)  # 2x2 means
         start = start_state(warped, mask, self._noise)
         self.times.guide = lap()
 
@@ -147,7 +147,7 @@ class FaceRenderer:
         Where nothing moves and the network changes nothing, the portrait's pixels stay as they are, whatever their size.
         """
         moved = cv2.remap(displacement, identity.uv_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        source = identity.base_map + moved @ identity.to_px.T
+        source = identity.base_map + cv2.transform(moved, identity.to_px)
         warped = cv2.remap(identity.portrait.picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         delta = cv2.remap(np.ascontiguousarray(change), identity.uv_map, None, cv2.INTER_LINEAR,
                           borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
