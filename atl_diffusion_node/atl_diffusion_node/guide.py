@@ -59,7 +59,7 @@ def rasters(points: np.ndarray, size: int) -> np.ndarray:
 
     Channel 0: the opening between the inner lips, filled. 1: lip lines (outer 255, inner 128). 2: all other lines.
 
-    Landmarks through the noise alone cost 3 dB (see docs/results.md for what was measured, and where).
+    The paper gives the landmarks through the noise alone; lines say exactly where lips and lids are to be.
     """
     xy = np.asarray(points, np.float64)[:, :2]
     opening, lips, lines = (np.zeros((size, size), np.uint8) for _ in range(3))

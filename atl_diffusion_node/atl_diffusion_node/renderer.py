@@ -12,7 +12,7 @@ from atl_diffusion_node.portrait import Portrait
 from atl_diffusion_node.runtime import FACE_SIZE, Runtime
 from atl_diffusion_node.warp import FaceWarp, apply_warp
 
-STEPS = 1  # network evaluations a frame; docs/results.md has the table of 1, 2 and 4 that decided
+STEPS = 1  # network evaluations a frame: half of all training was at s = 1; more are allowed, not yet compared
 
 
 GREY = 8.0  # grey levels that the channels of a grey picture may differ by after JPEG
@@ -37,10 +37,6 @@ class StageTimes:
     guide: float = 0.0
     network: float = 0.0
     paste: float = 0.0
-
-    @property
-    def total(self) -> float:
-        return self.warp + self.guide + self.network + self.paste
 
 
 @dataclass

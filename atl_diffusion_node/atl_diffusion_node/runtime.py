@@ -28,8 +28,8 @@ class Runtime(Protocol):
 def prefers_bf16() -> bool:
     """Whether bfloat16 beats float32 on this processor: by its kind, not by a stopwatch, so that runs repeat.
 
-    OpenVINO must compute it natively, and it pays with AMX or on AMD's Zen 4 and 5 (1.6-2 times as fast); on a Xeon with
-    AVX512-BF16 alone it was slower than float32.
+    OpenVINO must compute it natively, and it pays with AMX or on AMD's Zen 4 and 5. On the Xeon with AVX512-BF16
+    alone on which this was written, bfloat16 convolutions were slower than float32.
     """
     native = "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     cpuinfo = Path("/proc/cpuinfo")

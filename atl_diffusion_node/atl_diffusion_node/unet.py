@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-CHANNELS = (32, 64, 96, 128)  # by level; widths measured to fit 25 frames/s on 60 % of two cores with room for the graph
+CHANNELS = (32, 64, 96, 128)  # by level; what one evaluation takes is in docs/results.md (network)
 MEMORY_SHARE = 8  # one channel in eight is shifted: TSM's best trade in its table 5
 GUIDE_CHANNELS = 5  # three rasters, the mask M, the time s
 SLOPE = 0.1  # of LeakyReLU below zero

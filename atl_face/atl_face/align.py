@@ -85,8 +85,3 @@ class CropTransform:
             picture = cv2.GaussianBlur(picture, (0, 0), 0.4 * shrink)
         return cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_CUBIC if shrink < 1 else cv2.INTER_LINEAR,
                               borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-
-    def inset(self, crop: np.ndarray, width: int, height: int, interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
-        """Lay a crop (S, S, C) into an empty picture (height, width, C); the inverse of `extract`."""
-        return cv2.warpAffine(crop, self._pixel_matrix(crop.shape[0]), (width, height),
-                              flags=interpolation | cv2.WARP_INVERSE_MAP)  # fmt: skip

@@ -10,7 +10,7 @@ from atl_landmark_node.features import MELS
 
 PAST = 8  # feature frames (10 ms each) before a landmark frame that its window reaches back to; the GRU remembers more
 CURRENT = 4  # feature frames of the landmark frame itself: 40 ms
-LOOKAHEAD = 8  # feature frames after it: 80 ms; lips move before their sound is heard (docs/results.md)
+LOOKAHEAD = 8  # feature frames after it: 80 ms; lips move before their sound is heard
 WINDOW = PAST + CURRENT + LOOKAHEAD
 STATE = 256  # the GRU's width
 OUTPUTS = len(SPEECH_WEIGHTS) + 1  # weights, and whether there is speech

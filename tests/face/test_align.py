@@ -50,11 +50,3 @@ def test_extract_samples_where_to_portrait_says():
     expected = crop.to_portrait(centres)
     inner = np.s_[16:48, 16:48]
     assert np.abs(cut[inner][..., :2] - expected[inner]).max() < 0.2
-
-
-def test_inset_undoes_extract():
-    picture = np.zeros((500, 600, 3), np.float32)
-    picture[200:350, 250:380] = 200
-    crop = CropTransform.from_landmarks(face())
-    back = crop.inset(crop.extract(picture, 256), 600, 500)
-    assert np.abs(back[230:320, 270:350] - 200).max() < 2

@@ -28,7 +28,7 @@ from atl_training.splits import held_out
 HEIGHT_PX = 512
 BLINK_SHARE = 0.5  # eyes open less than this share of their median count as a blink
 IMPOSTORS = 20
-SAME_PERSON = 0.38  # dlib embedding distance; same face 0.13-0.38, different people 0.74-0.84 (shared/assets.md)
+SAME_PERSON = 0.38  # dlib embedding distance; same face 0.13-0.38, different people 0.74-0.84 when tried on other pictures
 
 
 class WarpOnly:

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-LOGIT_SCALE = 10.0  # spectral norm leaves logits tiny; unscaled, the hinge loss hardly learns (shared/renderer.md)
+LOGIT_SCALE = 10.0  # spectral norm leaves logits tiny; unscaled, the hinge loss hardly learns
 
 
 class PatchCritic(nn.Module):
