@@ -1,9 +1,13 @@
 """The lifecycle manager: configures all nodes at once, activates them in order, brings restarted ones back.
 
 It asks each node for its state and takes the next step towards `active`. A node that was started again says
-`unconfigured`, so bringing up and bringing back are the same thing. A node that refuses a step ends the
-manager with EXIT_REFUSED, and with it the graph: the node itself has said why. A node with a bug in a step ends by
-itself and is started again.
+`unconfigured`, so bringing up and bringing back are the same thing. A node that refuses a step, and then still is
+where it was, ends the manager with EXIT_REFUSED, and with it the graph: the node itself has said why. A node with a
+bug in a step ends by itself and is started again.
+
+Answers can be lost (a client that a restarted node has not discovered yet) and overtake one another (two services are
+two queues). So a step counts as lost only when two questions that were asked after it were answered without it; and
+a step that was taken twice for all that is refused by the node, which is then found further on, and all is well.
 """
 
 from __future__ import annotations
@@ -26,8 +30,23 @@ from atl_node.run import Stoppable, run_node
 TICK_S = 0.1  # between looks while a node isn't active
 WATCH_S = 0.5  # between looks while all are; so a restarted node is noticed within a second
 UNANSWERED_S = 1.0  # a question to a process that died is never answered: ask again
+LOST_AFTER = 2  # questions answered before a step's answer; then that answer won't come
 EXIT_REFUSED = 2
-STEPS = {"unconfigured": Transition.TRANSITION_CONFIGURE, "inactive": Transition.TRANSITION_ACTIVATE}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A transition, the state that it leads to, and its participle."""
+
+    id: int
+    leads_to: str
+    participle: str
+
+
+STEPS = {
+    "unconfigured": Step(Transition.TRANSITION_CONFIGURE, "inactive", "configured"),
+    "inactive": Step(Transition.TRANSITION_ACTIVATE, "active", "activated"),
+}
 
 
 @dataclass
@@ -41,7 +60,8 @@ class Managed:
     asked: Future | None = None
     asked_at: float = 0.0
     step: Future | None = None  # a transition that hasn't been answered
-    step_id: int = 0
+    step_from: str = ""  # the state in which it was asked for
+    overtaken: int = 0  # questions asked after the step and answered before it
 
 
 class LifecycleManager(Stoppable, Node):
@@ -53,7 +73,7 @@ class LifecycleManager(Stoppable, Node):
         self._nodes = [
             Managed(
                 name,
-                # Made first: a transition's answer is then handled before a state's.
+                # Made first: of two answers that are there, a transition's is handled before a state's.
                 change_state=self.create_client(ChangeState, f"{name}/change_state"),
                 get_state=self.create_client(GetState, f"{name}/get_state"),
             )
@@ -87,7 +107,8 @@ class LifecycleManager(Stoppable, Node):
                 node.asked = None
             return
         settled = node.state == "active" or node.step is not None
-        if waited_s < (WATCH_S if settled else TICK_S) or not node.get_state.service_is_ready():
+        found = node.get_state.service_is_ready() and node.change_state.service_is_ready()
+        if waited_s < (WATCH_S if settled else TICK_S) or not found:
             return
         node.asked_at = time.monotonic()
         node.asked = node.get_state.call_async(GetState.Request())
@@ -98,7 +119,9 @@ class LifecycleManager(Stoppable, Node):
             return
         node.asked = None
         if node.step is not None:
-            # A node answers in turn. That the step's answer isn't there yet means that its receiver died.
+            node.overtaken += 1
+            if node.overtaken < LOST_AFTER:
+                return
             node.change_state.remove_pending_request(node.step)
             node.step = None
         state = answer.result().current_state.label
@@ -108,8 +131,8 @@ class LifecycleManager(Stoppable, Node):
         node.state = state
 
     def _take_step(self, node: Managed) -> None:
-        node.step_id = STEPS[node.state]
-        request = ChangeState.Request(transition=Transition(id=node.step_id))
+        node.step_from, node.overtaken = node.state, 0
+        request = ChangeState.Request(transition=Transition(id=STEPS[node.state].id))
         node.asked_at = time.monotonic()
         node.step = node.change_state.call_async(request)
         node.step.add_done_callback(lambda answer: self._hear_step(node, answer))
@@ -119,19 +142,24 @@ class LifecycleManager(Stoppable, Node):
             return
         node.step = None
         if answer.result().success:
-            node.state = "inactive" if node.step_id == Transition.TRANSITION_CONFIGURE else "active"
+            node.state = STEPS[node.step_from].leads_to
             return
         # Whoever refuses lives on and answers; a node with a bug ends right after this, and never does.
         if node.asked is not None:
             node.get_state.remove_pending_request(node.asked)
         node.state, node.asked_at = "", time.monotonic()
         node.asked = node.get_state.call_async(GetState.Request())
-        node.asked.add_done_callback(lambda _: self._end_refused(node))
+        node.asked.add_done_callback(lambda answer: self._hear_refused(node, answer))
 
-    def _end_refused(self, node: Managed) -> None:
-        verb = "configured" if node.step_id == Transition.TRANSITION_CONFIGURE else "activated"
-        self.get_logger().info(f"ending the graph: {node.name} could not be {verb}")
-        self.finish(EXIT_REFUSED)
+    def _hear_refused(self, node: Managed, answer: Future) -> None:
+        """The state after a refusal: the end of the graph, unless the same step had been taken before."""
+        if answer is not node.asked:
+            return
+        node.asked = None
+        node.state = answer.result().current_state.label
+        if node.state == node.step_from:
+            self.get_logger().info(f"ending the graph: {node.name} could not be {STEPS[node.state].participle}")
+            self.finish(EXIT_REFUSED)
 
 
 def main(args: list[str] | None = None) -> int:
