@@ -9,17 +9,17 @@ import numpy as np
 from atl_diffusion_node.bridge import sample, start_state
 from atl_diffusion_node.guide import guide_mask, rasters
 from atl_diffusion_node.portrait import Portrait
-from atl_diffusion_node.runtime import FACE_SIZE, Runtime
+from atl_diffusion_node.runtime import FACE_SIZE, WINDOW, Runtime
 from atl_diffusion_node.warp import FaceWarp, apply_warp
 
 STEPS = 1  # network evaluations a frame: half of all training was at s = 1; more are allowed, not yet compared
-
-
 GREY = 8.0  # grey levels that the channels of a grey picture may differ by after JPEG
+FADE_PX = 12  # what the networks change fades out over so many pixels at the edge of their window
+ABOVE_BROWS = 0.07  # crop sides from the brows up to the window's upper edge: room for lifted ones
 
 
 def to_network(picture: np.ndarray) -> np.ndarray:
-    """(S, S, 3) uint8 to (1, 3, S, S) float32 in [-1, 1]."""
+    """(H, W, 3) uint8 to (1, 3, H, W) float32 in [-1, 1]."""
     return (picture.transpose(2, 0, 1)[None].astype(np.float32)) / 127.5 - 1.0
 
 
@@ -27,6 +27,24 @@ def reference_landmarks() -> np.ndarray:
     """Landmarks (68, 2) of an average face with an open mouth, crop coordinates: what the warp's triangles are made of."""
     with resources.as_file(resources.files(__package__) / "data" / "reference_face.npy") as path:
         return np.load(path)
+
+
+def window_of(neutral: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the crop that the networks see: WINDOW, laid around a portrait's landmarks (68, 2|3)."""
+    low, high = neutral[:, :2].min(0), neutral[:, :2].max(0)
+    top = FACE_SIZE * (low[1] - ABOVE_BROWS)
+    left = FACE_SIZE * (low[0] + high[0]) / 2 - WINDOW[1] / 2
+    corner = [int(np.clip(round(at / 2) * 2, 0, FACE_SIZE - side)) for at, side in zip((top, left), WINDOW, strict=True)]
+    return tuple(slice(at, at + side) for at, side in zip(corner, WINDOW, strict=True))
+
+
+def fade_out(height: int, width: int) -> np.ndarray:
+    """(height, width, 1) float32: 1 inside, falling to 0 over FADE_PX towards every edge."""
+    rows, columns = (np.clip((np.minimum(np.arange(n), n - 1 - np.arange(n))) / FADE_PX, 0, 1) for n in (height, width))
+    return np.minimum(rows[:, None], columns)[..., None].astype(np.float32)
+
+
+FADE = 127.5 * fade_out(*WINDOW)  # and from [-1, 1] to grey levels
 
 
 @dataclass
@@ -50,7 +68,9 @@ class Identity:
     pixels: np.ndarray  # the portrait's region, float32
     to_px: np.ndarray  # (2, 2): crop coordinates to portrait pixels, linear part
     base_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: the region's own pixel positions in the picture
-    uv_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: where the region's pixels lie in the network's crop
+    uv_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: where the region's pixels lie in the crop, in its pixels
+    window: tuple[slice, slice]  # rows and columns of the crop that the networks see
+    window_map: np.ndarray = field(repr=False)  # uv_map counted from the window's corner
 
 
 class FaceRenderer:
@@ -71,7 +91,7 @@ class FaceRenderer:
 
     def reset(self) -> None:
         """Forget the frames so far: a new stream begins."""
-        self._noise = np.random.default_rng(self.seed).standard_normal((1, 3, FACE_SIZE, FACE_SIZE), np.float32)
+        self._noise = np.random.default_rng(self.seed).standard_normal((1, 3, *WINDOW), np.float32)
         self._memory = [None] * self.steps
 
     @property
@@ -85,16 +105,20 @@ class FaceRenderer:
     def prepare(self, portrait: Portrait) -> Identity:
         """Compute what a portrait needs once; safe in another thread while frames of the old one are drawn."""
         crop = portrait.transform.extract(portrait.picture, FACE_SIZE)
+        window = window_of(portrait.neutral)
+        uv_map = portrait.region_uv * FACE_SIZE - 0.5
         rows, columns = portrait.region
         y, x = np.mgrid[rows, columns].astype(np.float32)
         return Identity(
             portrait, crop,
-            features=self.runtime.identity(to_network(crop), _raster_input(portrait.neutral)),
+            features=self.runtime.identity(to_network(crop[window]), _raster_input(portrait.neutral, window)),
             grey=float(np.percentile(np.ptp(crop.astype(np.float32), axis=2), 99)) < GREY,
             pixels=portrait.picture[rows, columns].astype(np.float32),
             to_px=np.linalg.inv(portrait.transform.matrix[:, :2]).astype(np.float32),
             base_map=np.stack([x, y], axis=-1),
-            uv_map=portrait.region_uv * FACE_SIZE - 0.5,
+            uv_map=uv_map,
+            window=window,
+            window_map=uv_map - np.array([window[1].start, window[0].start], np.float32),
         )  # fmt: skip
 
     def adopt(self, identity: Identity) -> None:
@@ -114,12 +138,13 @@ class FaceRenderer:
             return 1e3 * (clock[-1] - clock[-2])
 
         displacement = self._warp.displacement(identity.portrait.neutral, points, FACE_SIZE)
-        warped = to_network(apply_warp(identity.crop, displacement))
+        warped = to_network(apply_warp(identity.crop, displacement, identity.window))
         self.times.warp = lap()
-        mask = guide_mask(points, FACE_SIZE)
-        guides = np.empty((1, 5, FACE_SIZE // 2, FACE_SIZE // 2), np.float32)
-        guides[:, :3] = _raster_input(points)
-        guides[:, 3] = cv2.resize(mask, (FACE_SIZE // 2, FACE_SIZE // 2), interpolation=cv2.INTER_AREA)  # 2x2 means
+        mask = guide_mask(points, FACE_SIZE)[identity.window]
+        height, width = (side // 2 for side in WINDOW)
+        guides = np.empty((1, 5, height, width), np.float32)
+        guides[:, :3] = _raster_input(points, identity.window)
+        guides[:, 3] = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)  # 2x2 means
         start = start_state(warped, mask, self._noise)
         self.times.guide = lap()
 
@@ -128,7 +153,7 @@ class FaceRenderer:
             x_0, self._memory[index] = self.runtime.step(x_s, warped, guides, identity.features, self._memory[index])
             return x_0
 
-        change = (sample(predict, start, self.steps) - warped)[0].transpose(1, 2, 0) * 127.5  # what a warp can't know
+        change = (sample(predict, start, self.steps) - warped)[0].transpose(1, 2, 0) * FADE  # what a warp can't know
         if identity.grey:
             change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
         self.times.network = lap()
@@ -145,14 +170,14 @@ class FaceRenderer:
         moved = cv2.remap(displacement, identity.uv_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         source = identity.base_map + cv2.transform(moved, identity.to_px)
         warped = cv2.remap(identity.portrait.picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        delta = cv2.remap(np.ascontiguousarray(change), identity.uv_map, None, cv2.INTER_LINEAR,
-                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        delta = cv2.remap(np.ascontiguousarray(change), identity.window_map, None, cv2.INTER_LINEAR)  # 0 outside
         face = identity.pixels + identity.portrait.feather * (warped + delta - identity.pixels)
         frame = identity.portrait.picture.copy()
         frame[identity.portrait.region] = np.clip(np.rint(face), 0, 255)
         return frame
 
 
-def _raster_input(points: np.ndarray) -> np.ndarray:
-    """(1, 3, S/2, S/2) float32 in [0, 1]."""
-    return rasters(points, FACE_SIZE // 2).transpose(2, 0, 1)[None].astype(np.float32) / 255.0
+def _raster_input(points: np.ndarray, window: tuple[slice, slice]) -> np.ndarray:
+    """The landmark lines inside a window of the crop, at half its size: (1, 3, H/2, W/2) float32 in [0, 1]."""
+    rows, columns = (slice(part.start // 2, part.stop // 2) for part in window)
+    return rasters(points, FACE_SIZE // 2)[rows, columns].transpose(2, 0, 1)[None].astype(np.float32) / 255.0

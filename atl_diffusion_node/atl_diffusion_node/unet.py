@@ -1,7 +1,7 @@
 """The renderer's network in torch: a small temporal U-Net and its identity encoder. For training, export and CUDA.
 
 Built for two CPU cores: works on 2x2-unshuffled pixels (a 256 px crop is 128 px wide inside), no normalisation layers (a
-dozen frames of a few faces make bad batch statistics), additive skips; 3.2 GFLOP a frame at 256 px. Time is causal: at
+dozen frames of a few faces make bad batch statistics), additive skips; 1.9 GFLOP a frame at 208 x 192 px. Time is causal: at
 three levels an eighth of the channels comes from the frame before (Lin, Gan, Han, "TSM: Temporal Shift Module", 2019), so
 a stream keeps three small tensors as its memory, and four frames are the whole temporal field of view: nothing can drift.
 """
@@ -16,14 +16,14 @@ SLOPE = 0.1  # of LeakyReLU below zero
 PIXEL_CHANNELS = 12  # RGB of 2 x 2 pixels
 
 
-def memory_shapes(size: int) -> list[tuple[int, int, int]]:
-    """(C, H, W) of the three memory tensors for a crop of `size` pixels."""
-    return [(c // MEMORY_SHARE, size >> (i + 2), size >> (i + 2)) for i, c in enumerate(CHANNELS[1:])]
+def memory_shapes(height: int, width: int) -> list[tuple[int, int, int]]:
+    """(C, H, W) of the three memory tensors for pictures of height x width pixels."""
+    return [(c // MEMORY_SHARE, height >> (i + 2), width >> (i + 2)) for i, c in enumerate(CHANNELS[1:])]
 
 
-def identity_shapes(size: int) -> list[tuple[int, int, int]]:
-    """(C, H, W) of the four identity features for a crop of `size` pixels."""
-    return [(c, size >> (i + 1), size >> (i + 1)) for i, c in enumerate(CHANNELS)]
+def identity_shapes(height: int, width: int) -> list[tuple[int, int, int]]:
+    """(C, H, W) of the four identity features for pictures of height x width pixels."""
+    return [(c, height >> (i + 1), width >> (i + 1)) for i, c in enumerate(CHANNELS)]
 
 
 def conv(inside: int, outside: int) -> nn.Sequential:
@@ -52,7 +52,7 @@ class Encoder(nn.Module):
 
 
 class IdentityEncoder(nn.Module):
-    """The portrait's features at every scale, computed once a portrait: (B, 3, S, S), (B, 3, S/2, S/2) -> 4 x (B, C, H, W)."""
+    """The portrait's features at every scale, computed once a portrait: (B, 3, H, W), (B, 3, H/2, W/2) -> 4 tensors."""
 
     def __init__(self):
         super().__init__()
@@ -77,14 +77,14 @@ class GuidedUNet(nn.Module):
     def forward(self, x_s, warped, guides, identity, memory):
         """
         Args:
-            x_s, warped: (B, 3, S, S) in [-1, 1].
-            guides: (B, 5, S/2, S/2): rasters in [0, 1], mask M, time s.
+            x_s, warped: (B, 3, H, W) in [-1, 1].
+            guides: (B, 5, H/2, W/2): rasters in [0, 1], mask M, time s.
             identity: four tensors of `identity_shapes`; B may be 1.
             memory: three tensors (B, C, H, W) of `memory_shapes`: the frame before (zeros at a start); or an int T:
                 the batch is made of clips of T consecutive frames, and memory flows inside each.
 
         Returns:
-            x0_hat (B, 3, S, S), and the three memory tensors for the next frame.
+            x0_hat (B, 3, H, W), and the three memory tensors for the next frame.
         """
         kept = []
 

@@ -1,4 +1,6 @@
 """Carry the portrait's pixels to where the landmarks go: a piecewise affine warp on one fixed triangulation."""
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from scipy.spatial import Delaunay
@@ -41,7 +43,6 @@ class FaceWarp:
 
     def __init__(self, reference: np.ndarray):
         self.triangles = Delaunay(np.vstack([np.asarray(reference)[:, :2], ANCHORS])).simplices  # (n, 3)
-        self._grids: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def displacement(self, source: np.ndarray, target: np.ndarray, size: int) -> np.ndarray:
         """Where each pixel of the warped crop comes from, relative to itself: (size, size, 2) float32, crop coordinates.
@@ -59,23 +60,24 @@ class FaceWarp:
         corners = np.round((dst * size - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
         for index, triangle in enumerate(corners):
             cv2.fillConvexPoly(owner, triangle, index, cv2.LINE_8, _SUBPIXEL)
-        x, y = self._grid(size)
+        x, y = ((pixel_grid(size) + 0.5) / size).reshape(-1, 2).T
         a = affine.reshape(-1, 6)[owner.ravel()]
         moved = np.stack([x * (a[:, 0] - 1) + y * a[:, 2] + a[:, 4], x * a[:, 1] + y * (a[:, 3] - 1) + a[:, 5]], axis=1)
         return moved.reshape(size, size, 2)
 
-    def _grid(self, size: int) -> tuple[np.ndarray, np.ndarray]:
-        if size not in self._grids:
-            y, x = np.mgrid[0:size, 0:size].astype(np.float32)
-            self._grids[size] = ((x.ravel() + 0.5) / size, (y.ravel() + 0.5) / size)
-        return self._grids[size]
+
+WHOLE = (slice(None), slice(None))
 
 
-def apply_warp(picture: np.ndarray, displacement: np.ndarray) -> np.ndarray:
-    """Warp a crop (S, S, 3) uint8 by a displacement (R, R, 2) of `FaceWarp`; any S, the map is enlarged to it."""
+def apply_warp(picture: np.ndarray, displacement: np.ndarray, window: tuple[slice, slice] = WHOLE) -> np.ndarray:
+    """Warp a crop (S, S, 3) uint8 by a displacement (S, S, 2) of `FaceWarp`; `window`: the rows and columns wanted."""
     size = picture.shape[0]
-    if displacement.shape[0] != size:
-        displacement = cv2.resize(displacement, (size, size), interpolation=cv2.INTER_LINEAR)
+    place = pixel_grid(size)[window] + displacement[window] * size
+    return cv2.remap(picture, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+@lru_cache(maxsize=4)
+def pixel_grid(size: int) -> np.ndarray:
+    """(size, size, 2) float32: every pixel's own x and y."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
-    return cv2.remap(picture, x + displacement[..., 0] * size, y + displacement[..., 1] * size, cv2.INTER_LINEAR,
-                     borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    return np.stack([x, y], axis=-1)

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait, output_shape
-from atl_diffusion_node.renderer import FaceRenderer
-from atl_diffusion_node.runtime import OpenVinoRuntime
+from atl_diffusion_node.renderer import FaceRenderer, fade_out, window_of
+from atl_diffusion_node.runtime import FACE_SIZE, WINDOW, OpenVinoRuntime
 from atl_face.errors import UserError
 from atl_face.topology import WEIGHT
 from atl_landmark_node.face_model import PortraitFace
@@ -48,6 +48,40 @@ def test_outside_the_feather_the_portrait_is_untouched(runtime, portrait):
     assert outside.mean() > 0.3
     for frame in draw(FaceRenderer(runtime), portrait):
         assert np.array_equal(frame[outside], portrait.picture[outside])
+
+
+def test_the_networks_window_holds_the_face_and_an_open_mouth(portrait):
+    rows, columns = window_of(portrait.neutral)
+    assert (rows.stop - rows.start, columns.stop - columns.start) == WINDOW
+    x, y = FACE_SIZE * talking(portrait, 0.4)[:, :2].T
+    assert columns.start < x.min() and x.max() < columns.stop and rows.start < y.min() and y.max() < rows.stop
+    for corner in (window_of(portrait.neutral - 0.5), window_of(portrait.neutral + 0.5)):  # never outside the crop
+        assert all(part.start >= 0 and part.stop <= FACE_SIZE and part.start % 2 == 0 for part in corner)
+
+
+class Whitener:
+    """A runtime whose network paints everything white."""
+
+    name = "whitener"
+
+    def identity(self, portrait, portrait_rasters):
+        return None
+
+    def step(self, x_s, warped, guides, features, memory):
+        return np.ones_like(warped), None
+
+
+def test_what_the_network_changes_fades_out_inside_its_window(portrait):
+    frame = draw(FaceRenderer(Whitener()), portrait, (0.0,))[0]
+    rows, columns = window_of(portrait.neutral)
+    u, v = FACE_SIZE * np.moveaxis(portrait.region_uv, -1, 0)
+    deep = (u > columns.start + 20) & (u < columns.stop - 20) & (v > rows.start + 20) & (v < rows.stop - 20)
+    outside = (u < columns.start) | (u > columns.stop) | (v < rows.start) | (v > rows.stop)
+    assert frame[portrait.region][deep].mean() > 250  # a picture as sharp as the portrait keeps some of its edges
+    still = np.abs(frame[portrait.region].astype(int) - portrait.picture[portrait.region])[outside]
+    assert still.max() <= 2, "only warped there, and hardly"
+    fade = fade_out(*WINDOW)
+    assert fade[0].max() == fade[:, -1].max() == 0 and fade[WINDOW[0] // 2, WINDOW[1] // 2] == 1
 
 
 def test_an_opening_jaw_changes_the_mouth_most(runtime, portrait):

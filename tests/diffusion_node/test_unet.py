@@ -7,7 +7,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed: the CPU
 
 from safetensors.torch import load_file  # noqa: E402
 
-from atl_diffusion_node.runtime import DATA, FACE_SIZE, MEMORY, OpenVinoRuntime  # noqa: E402
+from atl_diffusion_node.runtime import DATA, MEMORY, WINDOW, OpenVinoRuntime  # noqa: E402
 from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder, memory_shapes  # noqa: E402
 
 
@@ -22,14 +22,14 @@ def nets():
 
 
 def test_memory_shapes_agree():
-    assert list(MEMORY) == memory_shapes(FACE_SIZE)
+    assert list(MEMORY) == memory_shapes(*WINDOW)
 
 
 def test_streaming_openvino_equals_clipwise_torch(nets):
-    rng, frames = np.random.default_rng(0), 4
-    x, warped = (rng.uniform(-1, 1, (frames, 3, FACE_SIZE, FACE_SIZE)).astype(np.float32) for _ in range(2))
-    guides = rng.uniform(0, 1, (frames, 5, FACE_SIZE // 2, FACE_SIZE // 2)).astype(np.float32)
-    lines = rng.uniform(0, 1, (1, 3, FACE_SIZE // 2, FACE_SIZE // 2)).astype(np.float32)
+    rng, frames, half = np.random.default_rng(0), 4, [side // 2 for side in WINDOW]
+    x, warped = (rng.uniform(-1, 1, (frames, 3, *WINDOW)).astype(np.float32) for _ in range(2))
+    guides = rng.uniform(0, 1, (frames, 5, *half)).astype(np.float32)
+    lines = rng.uniform(0, 1, (1, 3, *half)).astype(np.float32)
     with torch.inference_mode():
         features = nets[0](torch.from_numpy(warped[:1]), torch.from_numpy(lines))
         clip = nets[1](torch.from_numpy(x), torch.from_numpy(warped), torch.from_numpy(guides), features, frames)[0]

@@ -26,6 +26,7 @@ from atl_training.corpus.identity import Identity, random_identity
 from atl_training.corpus.look import Person, random_person, random_scene
 from atl_training.corpus.motion import Performance, perform
 from atl_training.corpus.speech import Manner, Speaker
+from atl_training.corpus.stills import pose_stills
 from atl_training.corpus.text import random_sentence
 from atl_training.corpus.visemes import mouth_track
 from atl_training.splits import held_out
@@ -33,7 +34,7 @@ from atl_training.splits import held_out
 if TYPE_CHECKING:  # a draft needs no OpenGL
     from atl_training.corpus.renderer import Renderer
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
@@ -165,7 +166,8 @@ def posed_landmarks(head: Head, play: Performance, camera: Camera) -> tuple[np.n
 
 def make_clip(cast: Cast, index: int, out: Path, speaker: Speaker, renderer: "Renderer | None", *, seconds: float,
               size: int) -> None:  # fmt: skip
-    """Write <out>/<identity>_<index>.npz, .flac and (with a renderer) .mp4; the .npz comes last and marks success."""
+    """Write <out>/<identity>_<index>.npz, .flac and (with a renderer) .mp4 and .stills.mp4; the .npz comes last and
+    marks success."""
     stem = f"{cast.identity.name}_{index}"
     rng = np.random.default_rng(_seed_of(stem))
     validation = held_out(cast.identity.name)
@@ -215,10 +217,12 @@ def make_clip(cast: Cast, index: int, out: Path, speaker: Speaker, renderer: "Re
         "licence": f"{LICENCE}; voice: {speech_module.licence_of(script.manner.voice)}",
         "version": VERSION,
     }
+    stills = pose_stills(np.random.default_rng(_seed_of(f"{stem}/stills")), head)
+    truth["still_landmarks"] = posed_landmarks(head, stills, camera)[0].astype(np.float32)
     if renderer is not None:
         renderer.set_scene(scene)
-        frames = render_frames(renderer, head, play, camera)
-        write_video(out / f"{stem}.mp4", frames, size)
+        write_video(out / f"{stem}.mp4", render_frames(renderer, head, play, camera), size)
+        write_video(out / f"{stem}.stills.mp4", render_frames(renderer, head, stills, camera), size)
     sound = out / f"{stem}.part.flac"
     soundfile.write(sound, script.samples, SAMPLE_RATE, subtype="PCM_16")
     sound.replace(out / f"{stem}.flac")

@@ -10,8 +10,7 @@ from atl_face.errors import UserError
 
 def contact_sheet(folder: Path, out: Path, *, every: int, rows: int, plain: bool, columns: int = 8) -> None:
     """One row of frames per clip, landmarks drawn (inner lips red), saved as a picture."""
-    clips = sorted(folder.glob("*.mp4"))[:rows]
-    clips = [clip for clip in clips if clip.with_suffix(".npz").exists()]
+    clips = [clip for clip in sorted(folder.glob("*.mp4")) if clip.with_suffix(".npz").exists()][:rows]
     if not clips:
         raise UserError(f"{folder} holds no finished clips (.mp4 with .npz).")
     sheet = [np.concatenate(_row(clip, every, columns, plain), 1) for clip in clips]

@@ -40,7 +40,7 @@ class Segments:
 
     def __init__(self, folders: list[Path]):
         self._packs = [{name: np.load(f / f"{name}.npy", mmap_mode="r") for name in ARRAYS} for f in folders]
-        self._ends = np.cumsum([len(pack["real"]) for pack in self._packs])
+        self._ends = np.cumsum([len(pack["portrait"]) for pack in self._packs])
 
     def __len__(self) -> int:
         return int(self._ends[-1])

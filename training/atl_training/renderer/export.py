@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from atl_diffusion_node.runtime import FACE_SIZE
+from atl_diffusion_node.runtime import WINDOW
 from atl_diffusion_node.unet import identity_shapes, memory_shapes
 from atl_training.renderer.train import Renderer
 
@@ -39,15 +39,14 @@ class _Step(torch.nn.Module):
 def export(net: Renderer, folder: Path) -> None:
     """Write both graphs; raises where they disagree with torch by more than TOLERANCE."""
     net = net.eval().float()
-    size = FACE_SIZE
-    half = size // 2
-    pictures = [torch.rand(1, 3, size, size) * 2 - 1 for _ in range(2)]
-    features = [torch.randn(1, *s) for s in identity_shapes(size)]
-    memory = [torch.randn(1, *s) for s in memory_shapes(size)]
+    half = [side // 2 for side in WINDOW]
+    pictures = [torch.rand(1, 3, *WINDOW) * 2 - 1 for _ in range(2)]
+    features = [torch.randn(1, *s) for s in identity_shapes(*WINDOW)]
+    memory = [torch.randn(1, *s) for s in memory_shapes(*WINDOW)]
     jobs = (
-        ("identity", _Identity(net.identity), (pictures[0], torch.rand(1, 3, half, half)),
+        ("identity", _Identity(net.identity), (pictures[0], torch.rand(1, 3, *half)),
          ["portrait", "portrait_rasters"], [f"f{i}" for i in range(4)]),
-        ("unet", _Step(net.unet), (*pictures, torch.rand(1, 5, half, half), *features, *memory),
+        ("unet", _Step(net.unet), (*pictures, torch.rand(1, 5, *half), *features, *memory),
          ["x_s", "warped", "guides", *(f"f{i}" for i in range(4)), *(f"m{i}" for i in range(3))],
          ["x_0", *(f"next_m{i}" for i in range(3))]),
     )  # fmt: skip

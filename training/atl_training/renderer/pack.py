@@ -2,13 +2,13 @@
 
     python -m atl_training.renderer.pack --corpus DIR --grid-clips DIR --grid-tracks DIR --out DIR
 
-A segment is T consecutive frames of a clip and one other frame of it as the portrait; its crop is the portrait's, as at
-run time. Arrays lie in the folder as .npy files and are memory-mapped in training. Held-out identities (corpus) and clips
+A segment is T consecutive frames of a clip, and one other frame or still of it as the portrait; its crop is the
+portrait's, as at run time. Arrays lie in the folder as .npy files and are memory-mapped in training. Held-out identities (corpus) and clips
 (GRID) go to OUT/val, the rest to OUT/train, by `splits.held_out`.
 """
 import argparse
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from atl_face.media import read_frames
 from atl_training.splits import held_out
 
 FRAMES = 4  # of a segment: the U-Net's temporal field of view
-NEUTRAL_SHARE = 0.6  # of the segments take the clip's first frame (mouth closed) as portrait; the rest any frame
+NEUTRAL_SHARE = 0.4  # of the segments take the clip's first frame (mouth closed) as portrait ...
+STILL_SHARE = 0.4  # ... and these, where the clip has them, a still that smiles or gapes; the rest any frame
 JITTER = 0.5 / FACE_SIZE  # crop sides: constant landmark error of half the segments, as a predictor would make it
 
 
@@ -58,28 +59,57 @@ def cut(clip: Clip, seed: int) -> dict[str, np.ndarray]:
     cv2.setNumThreads(1)
     rng = np.random.default_rng([seed, *clip.name.encode()])
     frames = list(read_frames(clip.video))
+    stills = clip.video.with_suffix(".stills.mp4")
     with np.load(clip.track) as track:
         landmarks = track["landmarks"]
-    count = min(len(frames), len(landmarks))
-    warp = FaceWarp(reference_landmarks())
-    out: dict[str, list] = {name: [] for name in ARRAYS}
+        count = min(len(frames), len(landmarks))
+        frames, landmarks = frames[:count], landmarks[:count]
+        if stills.exists():
+            frames += read_frames(stills)
+            landmarks = np.concatenate([landmarks, track["still_landmarks"]])
+    warp = warper()
+    segments = []
     for _ in range(clip.segments):
-        portrait = 0 if rng.random() < NEUTRAL_SHARE else int(rng.integers(count))
+        kind = rng.random()
+        if kind < NEUTRAL_SHARE:
+            portrait = 0
+        elif kind < NEUTRAL_SHARE + STILL_SHARE and len(frames) > count:
+            portrait = int(rng.integers(count, len(frames)))
+        else:
+            portrait = int(rng.integers(count))
         start = int(rng.integers(0, count - FRAMES + 1))
         transform = CropTransform.from_landmarks(landmarks[portrait])
-        neutral = transform.to_crop(landmarks[portrait])
         points = transform.to_crop(landmarks[start:start + FRAMES])
         if rng.random() < 0.5:
             points[..., :2] += rng.normal(0, JITTER, (1, 68, 2))
-        crop = transform.extract(frames[portrait], FACE_SIZE)
-        out["portrait"].append(crop)
-        out["neutral"].append(neutral[:, :2].astype(np.float32))
-        out["points"].append(points[..., :2].astype(np.float32))
-        out["target"].append([transform.extract(f, FACE_SIZE) for f in frames[start:start + FRAMES]])
-        out["warped"].append([apply_warp(crop, warp.displacement(neutral, p, FACE_SIZE)) for p in points])
-        out["rasters"].append([rasters(p, FACE_SIZE // 2) for p in points])
-        out["real"].append("grid" in str(clip.track.parent))
-    return {name: np.asarray(values) for name, values in out.items()}
+        segments.append(segment(
+            transform.extract(frames[portrait], FACE_SIZE), transform.to_crop(landmarks[portrait]), points,
+            [transform.extract(f, FACE_SIZE) for f in frames[start:start + FRAMES]], warp,
+        ))  # fmt: skip
+    return stack(segments)
+
+
+def warper() -> FaceWarp:
+    """The warp that the renderer uses."""
+    return FaceWarp(reference_landmarks())
+
+
+def segment(portrait: np.ndarray, neutral: np.ndarray, points: np.ndarray, target: list[np.ndarray],
+            warp: FaceWarp) -> dict[str, np.ndarray]:  # fmt: skip
+    """The arrays of one segment from its crops and landmarks (68, 3) and (T, 68, 3), crop coordinates."""
+    return {
+        "portrait": portrait,
+        "neutral": neutral[:, :2].astype(np.float32),
+        "points": points[..., :2].astype(np.float32),
+        "target": np.stack(target),
+        "warped": np.stack([apply_warp(portrait, warp.displacement(neutral, p, FACE_SIZE)) for p in points]),
+        "rasters": np.stack([rasters(p, FACE_SIZE // 2) for p in points]),
+    }
+
+
+def stack(segments: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """One array a name, the segments in the first axis."""
+    return {name: np.stack([s[name] for s in segments]) for name in ARRAYS}
 
 
 ARRAYS = {
@@ -89,13 +119,17 @@ ARRAYS = {
     "target": ((FRAMES, FACE_SIZE, FACE_SIZE, 3), np.uint8),
     "warped": ((FRAMES, FACE_SIZE, FACE_SIZE, 3), np.uint8),
     "rasters": ((FRAMES, FACE_SIZE // 2, FACE_SIZE // 2, 3), np.uint8),
-    "real": ((), np.bool_),
 }
 
 
-def pack(clips: list[Clip], out: Path, seed: int, workers: int) -> int:
-    """Write the segments of all clips into the folder `out`; returns how many."""
-    total = sum(clip.segments for clip in clips)
+def pack(jobs: list, cut_job, out: Path, workers: int) -> int:
+    """Write the segments of all jobs into the folder `out`; returns how many.
+
+    Args:
+        jobs: each has `segments`, how many it gives.
+        cut_job: a picklable function of a job that gives their arrays.
+    """
+    total = sum(job.segments for job in jobs)
     if not total:
         return 0
     out.mkdir(parents=True, exist_ok=True)
@@ -103,17 +137,12 @@ def pack(clips: list[Clip], out: Path, seed: int, workers: int) -> int:
             for name, (shape, dtype) in ARRAYS.items()}  # fmt: skip
     at = 0
     with Pool(workers) as pool:
-        jobs: Iterator[dict[str, np.ndarray]] = pool.imap(_cut_job, [(clip, seed) for clip in clips])
-        for arrays in tqdm(jobs, total=len(clips), desc=str(out)):
-            count = len(arrays["real"])
+        for arrays in tqdm(pool.imap(cut_job, jobs), total=len(jobs), desc=str(out)):
+            count = len(arrays["portrait"])
             for name, values in arrays.items():
                 maps[name][at:at + count] = values
             at += count
     return total
-
-
-def _cut_job(job: tuple[Clip, int]) -> dict[str, np.ndarray]:
-    return cut(*job)
 
 
 def main() -> None:
@@ -133,7 +162,7 @@ def main() -> None:
         clips += grid_clips(arguments.grid_clips, arguments.grid_tracks, arguments.grid_segments, arguments.grid_every)
     for split, held in (("val", True), ("train", False)):
         chosen = [clip for clip in clips if held_out(clip.split_key) == held]
-        print(split, pack(chosen, arguments.out / split, arguments.seed, arguments.workers), "segments")
+        print(split, pack(chosen, partial(cut, seed=arguments.seed), arguments.out / split, arguments.workers), "segments")
 
 
 if __name__ == "__main__":
