@@ -9,7 +9,7 @@ portrait's, as at run time. Arrays lie in the folder as .npy files and are memor
 import argparse
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -136,7 +136,7 @@ def pack(jobs: list, cut_job, out: Path, workers: int) -> int:
     maps = {name: open_memmap(out / f"{name}.npy", "w+", dtype, (total, *shape))
             for name, (shape, dtype) in ARRAYS.items()}  # fmt: skip
     at = 0
-    with Pool(workers) as pool:
+    with get_context("spawn").Pool(workers) as pool:  # a fork would inherit the threads of the caller's libraries
         for arrays in tqdm(pool.imap(cut_job, jobs), total=len(jobs), desc=str(out)):
             count = len(arrays["portrait"])
             for name, values in arrays.items():

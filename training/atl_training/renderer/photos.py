@@ -42,20 +42,38 @@ class Photo:
     name: str
     crop: np.ndarray
     points: np.ndarray
-    segments: int
 
     @property
     def gap(self) -> float:
         return float(lip_gap(self.points))
 
 
-def load_photo(path: Path, segments: int) -> Photo:
+@dataclass(frozen=True)
+class Job:
+    """A picture to make segments of, one for every donor of teeth."""
+
+    photo: Photo
+    donors: list[Photo]
+
+    @property
+    def segments(self) -> int:
+        return len(self.donors)
+
+
+def load_photo(path: Path) -> Photo:
     """Raises UserError where the picture shows no face."""
     picture = read_picture(path.read_bytes())
     points = find_face(picture)
     transform = CropTransform.from_landmarks(points)
-    count = segments * (SHUT_MORE if lip_gap(points) < SHUT else 1)
-    return Photo(path.stem, transform.extract(picture, WORK_SIZE), transform.to_crop(points), count)
+    return Photo(path.stem, transform.extract(picture, WORK_SIZE), transform.to_crop(points))
+
+
+def plan(photos: list[Photo], segments: int, rng: np.random.Generator) -> list[Job]:
+    """Jobs of `segments` segments a picture, more of those with a shut mouth; donors are drawn from the toothy ones."""
+    toothy = [photo for photo in photos if photo.gap > TOOTHY]
+    counts = [segments * (SHUT_MORE if photo.gap < SHUT else 1) for photo in photos]
+    return [Job(photo, [toothy[i] for i in rng.integers(len(toothy), size=count)])
+            for photo, count in zip(photos, counts, strict=True)]  # fmt: skip
 
 
 def _random_smile(rng: np.random.Generator) -> np.ndarray:
@@ -119,14 +137,14 @@ def _widened(points: np.ndarray) -> np.ndarray:
     return points
 
 
-def cut(photo: Photo, donors: list[Photo], seed: int) -> dict[str, np.ndarray]:
+def cut(job: Job, seed: int) -> dict[str, np.ndarray]:
     """The arrays of a picture's segments, (n, ...) each; see `pack.ARRAYS`. All frames of a segment are alike."""
     cv2.setNumThreads(1)
+    photo = job.photo
     rng = np.random.default_rng([seed, *photo.name.encode()])
     warp = warper()
     segments = []
-    for _ in range(photo.segments):
-        donor = donors[int(rng.integers(len(donors)))]
+    for donor in job.donors:
         portrait, points = make_portrait(photo, donor, warp, rng)
         transform = CropTransform.from_landmarks(points)
         to_pixels = transform.scaled(WORK_SIZE)
@@ -151,13 +169,13 @@ def main() -> None:
     photos: dict[bool, list[Photo]] = {True: [], False: []}
     for path in tqdm(sorted(arguments.portraits.glob("*.jpg")), desc="faces"):
         try:
-            photos[held_out(path.stem)].append(load_photo(path, arguments.segments))
+            photos[held_out(path.stem)].append(load_photo(path))
         except UserError as error:
             tqdm.write(f"{path.name}: {error}")
     for split, held in (("val", True), ("train", False)):
-        donors = [photo for photo in photos[held] if photo.gap > TOOTHY]
-        job = partial(cut, donors=donors, seed=arguments.seed)
-        print(split, pack(photos[held], job, arguments.out / split, arguments.workers), "segments")
+        jobs = plan(photos[held], arguments.segments, np.random.default_rng(arguments.seed))
+        count = pack(jobs, partial(cut, seed=arguments.seed), arguments.out / split, arguments.workers)
+        print(split, count, "segments")
 
 
 if __name__ == "__main__":
