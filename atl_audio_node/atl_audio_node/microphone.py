@@ -19,10 +19,16 @@ DEAF_S = 2.0
 
 
 def load_sounddevice() -> ModuleType:
-    """The module sounddevice, with its list of devices read afresh; OSError where PortAudio is missing."""
+    """The module sounddevice, with its list of devices read afresh.
+
+    Raises:
+        ImportError, OSError: PortAudio is missing.
+        sounddevice.PortAudioError: it can't start.
+    """
     sounddevice = importlib.import_module("sounddevice")
     # PortAudio reads the devices only at its start: without this a plugged-in one isn't seen
-    sounddevice._terminate()
+    if sounddevice._initialized:
+        sounddevice._terminate()
     sounddevice._initialize()
     return sounddevice
 
@@ -31,6 +37,11 @@ def input_devices(sounddevice: ModuleType) -> list[str]:
     """Names of the devices that can record, with their index, as PortAudio gives them."""
     devices = enumerate(sounddevice.query_devices())
     return [f"{index}: {device['name']}" for index, device in devices if device["max_input_channels"] > 0]
+
+
+def _line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 class MicrophoneSource(LiveQueue):
@@ -73,6 +84,9 @@ class MicrophoneSource(LiveQueue):
                 "run `apt install libportaudio2`, or use a sound file as the source.",
             )
             return
+        except Exception as error:  # PortAudioError, which can't be named before the module is there
+            self._retry_later(now_ns, f"The sound system can't be started ({_line(error)}): is it running? Trying again.")
+            return
         try:
             wanted = int(self._device) if self._device.isdecimal() else self._device or None
             info = sounddevice.query_devices(wanted, "input")
@@ -100,12 +114,14 @@ class MicrophoneSource(LiveQueue):
 
     def _refusal(self, sounddevice: ModuleType, error: Exception) -> str:
         """Why the device couldn't be opened, and what else there is."""
-        devices = input_devices(sounddevice)
+        try:
+            devices = input_devices(sounddevice)
+        except sounddevice.PortAudioError:
+            devices = []
         if not devices:
             return "There is no microphone: plug one in, or use a sound file as the source."
         name = f"The microphone {self._device!r}" if self._device else "The default microphone"
-        reason = str(error).splitlines()[0]
-        return f"{name} can't be opened ({reason}): set `device` to one of [{'; '.join(devices)}]."
+        return f"{name} can't be opened ({_line(error)}): set `device` to one of [{'; '.join(devices)}]."
 
     def _watch(self, now_ns: int) -> None:
         """Notice a device that has gone."""

@@ -2,6 +2,7 @@
 
 import sys
 import time
+import traceback
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
@@ -91,7 +92,7 @@ class DiffusionNode(AtlNode):
         if self._problem:
             return Level.ERROR, self._problem, figures
         if self._other_face:
-            return Level.WARN, f"{self._other_face} landmark frames were meant for another portrait", figures
+            return Level.WARN, f"the last {self._other_face} landmark frames were meant for another portrait", figures
         return Level.OK, "running", figures
 
     def _prepare(self, source):
@@ -113,6 +114,10 @@ class DiffusionNode(AtlNode):
             self._waiting = work.result()
         except UserError as error:
             response.reason, response.message = reason_of(error), str(error)
+            return response
+        except Exception as error:  # a bug of ours, or of a picture library: it costs this request, not the face
+            self.get_logger().error("".join(traceback.format_exception(error)))
+            response.reason, response.message = response.UNREADABLE, f"This picture can't be used: {error!r}."
             return response
         self._publish_portrait()
         response.ok, response.reason = True, response.OK
@@ -138,7 +143,7 @@ class DiffusionNode(AtlNode):
         except UserError as error:
             self._problem = str(error)
             return
-        frame = self._renderer.render(points)
+        frame, self._other_face = self._renderer.render(points), 0
         if self._image.get_subscription_count():
             self._image.publish(image_message(frame, message.header))
         if self._jpeg.get_subscription_count():

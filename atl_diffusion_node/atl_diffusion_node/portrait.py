@@ -12,6 +12,7 @@ import numpy as np
 from atl_face.align import CropTransform
 from atl_face.detect import find_face
 from atl_face.errors import UserError
+from atl_face.files import existing_file
 from atl_face.media import read_picture
 
 FEATHER = 0.07  # crop sides over which the drawn face fades into the portrait; wide enough that no seam is seen
@@ -84,10 +85,8 @@ def load_portrait(source: str | Path | bytes, target_height: int | None = None, 
     if isinstance(source, bytes):
         data = source
     else:
-        if not Path(source).is_file():
-            raise UserError(f"There is no picture file {str(source)!r}.", "no_file")
         try:
-            data = Path(source).read_bytes()
+            data = existing_file(source, "picture file").read_bytes()
         except OSError as error:
             raise UserError(f"{source} can't be read ({error.strerror}).", "unreadable") from error
     picture = read_picture(data)

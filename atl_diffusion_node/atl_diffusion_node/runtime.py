@@ -1,4 +1,5 @@
 """What evaluates the networks: OpenVINO on a CPU (no torch needed), torch on a GPU; one small interface."""
+import importlib.util
 from importlib import resources
 from pathlib import Path
 from typing import Protocol
@@ -60,7 +61,6 @@ class OpenVinoRuntime:
         core = load_openvino().Core()
         self._identity = core.compile_model(str(folder / "identity.onnx"), "CPU", options)
         self._unet = core.compile_model(str(folder / "unet.onnx"), "CPU", options).create_infer_request()
-        self._features = None
 
     def identity(self, portrait, portrait_rasters):
         result = self._identity([portrait, portrait_rasters])
@@ -115,11 +115,15 @@ class TorchRuntime:
 
 def make_runtime(device: str = "auto", threads: int = 0, precision: str = "auto") -> Runtime:
     """The runtime for a device: `cpu` (OpenVINO), `cuda` (torch), `auto` (cuda where torch sees one, else cpu)."""
-    if device == "auto":
-        try:
-            import torch
+    if device == "cuda" or (device == "auto" and has_cuda()):
+        return TorchRuntime("cuda")
+    return OpenVinoRuntime(threads, precision)
 
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        except ImportError:
-            device = "cpu"
-    return TorchRuntime("cuda") if device == "cuda" else OpenVinoRuntime(threads, precision)
+
+def has_cuda() -> bool:
+    """Whether everything that TorchRuntime needs is here."""
+    if not (importlib.util.find_spec("torch") and importlib.util.find_spec("safetensors")):
+        return False
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,4 +1,4 @@
-"""Messages to arrays and back: pictures through cv_bridge where the distribution has it, else as a view."""
+"""Messages to arrays and back: pictures as a view, unusual encodings through cv_bridge where the distribution has it."""
 
 import array
 import importlib
@@ -28,9 +28,12 @@ def picture_of(message: Image, bridge=None) -> np.ndarray:
     Raises:
         UserError: an encoding that can't be shown, or fewer bytes than the message's size asks for.
     """
-    if bridge is not None:
-        return bridge.imgmsg_to_cv2(message, "rgb8")
     channels = CHANNELS.get(message.encoding)
+    if channels is None and bridge is not None:
+        try:
+            return bridge.imgmsg_to_cv2(message, "rgb8")
+        except Exception as error:  # CvBridgeError, cv2.error, TypeError: whatever its version raises
+            raise UserError(f"cv_bridge can't read an image of image_raw ({error}).", "bad_image") from error
     if channels is None:
         known = ", ".join(CHANNELS)
         raise UserError(f"image_raw has the encoding {message.encoding!r}: publish one of {known}.", "bad_image")

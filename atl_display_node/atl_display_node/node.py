@@ -1,10 +1,8 @@
 """The display node: sound and frames of the graph, in step, to a page, a window, a clip or nobody."""
 
-import os
 import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 from sensor_msgs.msg import Image
 
@@ -12,8 +10,9 @@ from atl_display_node.convert import find_cv_bridge, picture_of, playout_message
 from atl_display_node.parameters import PARAMETERS
 from atl_display_node.playout import Playout
 from atl_display_node.recorder import Recorder
-from atl_display_node.sinks import NoSink, Sink
+from atl_display_node.sinks import Sink, make_sink
 from atl_face.errors import UserError
+from atl_face.files import file_to_write
 from atl_face.media import ClipWriter
 from atl_msgs.msg import AudioChunk
 from atl_node.node import AtlNode, Level
@@ -42,7 +41,8 @@ class DisplayNode(AtlNode):
         self._stream_id = self.get_clock().now().nanoseconds // 1_000_000_000 & 0x7FFFFFFF
         self._thread = ThreadPoolExecutor(1, "playout")  # window systems want one thread for everything
         self._running: Future | None = None
-        sink = self._make_sink()
+        names = ("sink", "host", "port", "max_viewers", "fullscreen")
+        sink = make_sink(*map(self.value, names))
         try:
             self._thread.submit(sink.open).result()
         except UserError:
@@ -92,42 +92,25 @@ class DisplayNode(AtlNode):
         if self._recorder is not None:
             figures |= {"frames_recorded": self._recorder.frames, "frames_missing": self._recorder.missing}
         if self._running.done() and (error := self._running.exception()):
-            self.get_logger().error(f"the playout has stopped: {error!r}")
-            self.finish(EXIT_FAILED)  # a new process begins anew
-            return Level.ERROR, f"the playout has stopped: {error!r}", figures
+            self._give_up(sentence := f"the playout has stopped: {error!r}")  # a new process begins anew
+            return Level.ERROR, sentence, figures
         if self._problem:
             return Level.ERROR, self._problem, figures
         return Level.OK, f"showing ({self.value('sink')})", figures
-
-    def _make_sink(self) -> Sink:
-        """The sinks' libraries are loaded only where they are needed."""
-        if self.value("sink") == "web":
-            try:
-                from atl_display_node.web import WebSink
-            except ImportError as error:
-                sentence = f"The page can't be served ({error}): run `pip install aiohttp aiortc`, or use sink:=window."
-                raise UserError(sentence, "no_web") from error
-            return WebSink(self.value("host"), self.value("port"), self.value("max_viewers"))
-        if self.value("sink") == "window":
-            from atl_display_node.window import WindowSink
-
-            return WindowSink(fullscreen=self.value("fullscreen"))
-        return NoSink()
 
     def _make_recorder(self) -> Recorder:
         out = self.value("out")
         if not out:
             raise UserError("The sink is `file`: set `out` to the clip to write.", "no_out")
-        if not os.access(folder := Path(out).absolute().parent, os.W_OK):  # now, not at the first frame
-            raise UserError(f"The folder {folder} isn't there or can't be written to: choose another `out`.", "bad_out")
-        return Recorder(lambda size: ClipWriter(out, size))
+        path = file_to_write(out)  # now, not at the first frame
+        return Recorder(lambda size: ClipWriter(path, size))
 
     def _take_audio(self, message: AudioChunk) -> None:
         chunk = (message.stream_id, message.first_sample, to_ns(message.header.stamp), samples_of(message))
         with self._lock:
             self._playout.push_audio(*chunk)
         if self._recorder is not None:
-            self._recorder.take_audio(*chunk)
+            self._record(self._recorder.take_audio, *chunk)
 
     def _take_image(self, message: Image) -> None:
         try:
@@ -139,11 +122,25 @@ class DisplayNode(AtlNode):
         with self._lock:
             self._playout.push_frame(media_time_ns, picture)
         if self._recorder is not None:
-            self._recorder.take_frame(media_time_ns, picture)
+            self._record(self._recorder.take_frame, media_time_ns, picture)
             if self._recorder.complete:
                 self._end_recording()
             elif self._end_timer is not None:
                 self._end_timer.reset()  # a slow renderer may take its time, as long as frames keep coming
+
+    def _record(self, take, *what) -> bool:
+        """Whether it went well: a clip that can't be written any longer (a full disk, say) ends the recording."""
+        try:
+            take(*what)
+        except UserError as error:
+            self._recorder.abandon()
+            self._give_up(str(error))
+            return False
+        return True
+
+    def _give_up(self, sentence: str) -> None:
+        self.get_logger().error(sentence)
+        self.finish(EXIT_FAILED)
 
     def _take_end(self, message: AudioChunk) -> None:
         """The sound is complete: wait for the frames that belong to it."""
@@ -156,17 +153,13 @@ class DisplayNode(AtlNode):
             self._end_timer = self.create_timer(self.value("end_timeout_s"), self._end_recording)
 
     def _end_recording(self) -> None:
-        recorder = self._recorder
         if self.stopped.done():
             return
-        if recorder.frames == 0:
-            self.get_logger().error("No frame arrived, so there is no clip: look at the diffusion node's messages.")
-            self.finish(EXIT_FAILED)
-            return
-        recorder.close()
-        text = f"wrote {self.value('out')}: {recorder.frames} frames, {recorder.samples / 16000:.2f} s of sound"
-        self.get_logger().info(text + (f", {recorder.missing} frames missing" if recorder.missing else ""))
-        self.finish(0)
+        if self._recorder.frames == 0:
+            self._give_up("No frame arrived, so there is no clip: look at the diffusion node's messages.")
+        elif self._record(self._recorder.close):
+            self.get_logger().info(f"wrote {self.value('out')}: {self._recorder.summary}")
+            self.finish(0)
 
     def _run(self) -> None:
         """The playout's thread: gives each thing out when it is due."""

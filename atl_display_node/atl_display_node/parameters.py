@@ -14,8 +14,8 @@ PARAMETERS = [
         "playout_delay_s",
         0.30,  # look-ahead 80 ms + a frame of sound 40 ms + rendering and transport 80 ms + reserve 100 ms
         "A sound or picture of media time t is heard and seen at t plus this.",
-        minimum=0.05,
-        maximum=5.0,
+        minimum=0.2,  # below it, every frame would come too late
+        maximum=2.0,  # what the queue of frames holds (playout.MAX_FRAMES)
         read_only=True,
     ),
     Parameter("host", "127.0.0.1", "Address that the page binds; 0.0.0.0 shows it to the network.", read_only=True),

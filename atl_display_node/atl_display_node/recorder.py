@@ -41,6 +41,12 @@ class Recorder:
         """True when every frame of a sound that has ended is there."""
         return self.frames_wanted is not None and self.frames >= self.frames_wanted
 
+    @property
+    def summary(self) -> str:
+        """What the clip holds, in words."""
+        missing = f", {self.missing} frames missing" if self.missing else ""
+        return f"{self.frames} frames, {self.samples * SAMPLE_NS / 1e9:.2f} s of sound{missing}"
+
     def take_audio(self, stream_id: int, first_sample: int, media_time_ns: int, samples: np.ndarray) -> None:
         """Add a chunk: int16 (n,) at 16 kHz."""
         if stream_id != self._stream_id:
@@ -86,6 +92,10 @@ class Recorder:
         wanted = self.frames_wanted or round(self.samples * SAMPLE_NS / FRAME_NS)
         self._fill(wanted, self._last)
         self._writer.close()
+        self._writer = None
+
+    def abandon(self) -> None:
+        """The writer has failed: nothing more is given to it."""
         self._writer = None
 
     def _fill(self, until: int, image: np.ndarray) -> None:

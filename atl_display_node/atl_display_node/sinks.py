@@ -4,6 +4,8 @@ from typing import Protocol
 
 import numpy as np
 
+from atl_face.errors import UserError
+
 
 class Sink(Protocol):
     """All methods but `figures` are called from one thread, the playout's.
@@ -57,3 +59,25 @@ class NoSink:
 
     def close(self) -> None:
         return None
+
+
+def make_sink(kind: str, host: str, port: int, max_viewers: int, fullscreen: bool) -> Sink:
+    """The sink of a name; a recorder (`file`) takes all from the topics and shows nothing.
+
+    The libraries of page and window are loaded only where they are needed.
+
+    Raises:
+        UserError: the page's libraries are missing.
+    """
+    if kind == "web":
+        try:
+            from atl_display_node.web import WebSink
+        except ImportError as error:
+            sentence = f"The page can't be served ({error}): run `pip install aiohttp aiortc`, or use sink:=window."
+            raise UserError(sentence, "no_web") from error
+        return WebSink(host, port, max_viewers)
+    if kind == "window":
+        from atl_display_node.window import WindowSink
+
+        return WindowSink(fullscreen=fullscreen)
+    return NoSink()

@@ -102,6 +102,9 @@ class WindowSink:
         except (ImportError, OSError):
             self._sound_problem = "off: PortAudio is missing (apt install libportaudio2)"
             return
+        except Exception as error:  # PortAudioError, which can't be named before the module is there
+            self._sound_problem = f"off: the sound system can't be started ({error})"
+            return
         try:
             self._sound = sounddevice.RawOutputStream(
                 samplerate=SAMPLE_RATE,

@@ -59,6 +59,8 @@ def find_face(picture: np.ndarray) -> np.ndarray:
         UserError: `no_face`, `several_faces` or `too_small`, with what was seen.
     """
     height, width = picture.shape[:2]
+    if min(height, width) < MIN_FACE_PX:
+        raise UserError(f"The picture is only {width}x{height} pixels: a face needs {MIN_FACE_PX} at least.", "too_small")
     shrink = min(1.0, DETECT_SIDE_PX / max(height, width))
     small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1 else picture
     with _quiet(), _mesh(static=True, faces=3) as mesh:

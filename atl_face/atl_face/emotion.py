@@ -15,7 +15,7 @@ class Expression:
         label: one of `LABELS`.
         intensity: 0 (not at all) to 1 (fully).
         level: MEAD's 1 (weak), 2 (medium), 3 (strong); scales `intensity`.
-        style: 0 (still) to 2 (lively): the amount of head, brow and lip motion; 1 is as learnt.
+        style: 0 (still; lips still speak, at half their motion) to 2 (lively): the amount of motion; 1 is as learnt.
         gaze_yaw, gaze_pitch: where the eyes rest, radians; + is the image's right, and up.
     """
 

@@ -13,10 +13,16 @@ from pathlib import Path
 import yaml
 
 from atl_face.errors import UserError
+from atl_face.files import existing_file, file_to_write
 
 NAMESPACE = "/robot_face"
 DISPLAYS = ("web", "window", "file", "none")
+SPENT_S = 0.2
+"""What of the playout delay a frame has used when all goes well: its 40 ms of sound, 80 ms of look-ahead, 40 ms to be drawn
+and sent; and 40 ms to spare. A frame that is later than the rest of the delay allows would not be shown."""
+LEAST_DELAY_S = 0.05
 RECORDING_DELAY_S = 60.0  # the most that a frame of a recording may fall behind its sound before it is dropped
+EVERY_NODES_PARAMETERS = ("qos_overrides.", "use_sim_time")
 # Exit codes that say why a node ended: anything else is a crash, and the node is started again.
 EXIT_DONE, EXIT_USER_ERROR = 0, 2
 
@@ -92,13 +98,19 @@ def avatar_graph(
         if name not in parameters:
             known = ", ".join(parameters)
             raise UserError(f"There is no node {name!r}: the nodes are {known}.", "bad_parameter")
+        for parameter in values:
+            if parameter not in parameters[name] and not parameter.startswith(EVERY_NODES_PARAMETERS):
+                known = ", ".join(parameters[name])
+                raise UserError(f"{name} has no parameter {parameter!r}: it has {known}.", "bad_parameter")
         parameters[name].update(values)
     _set_audio(parameters["audio"], audio, loop, recording=bool(out))
     if portrait:
         parameters["diffusion"]["portrait"] = _existing(portrait, "picture")
     _set_display(parameters["display"], display, out, port)
-    if out:  # nobody watches live: on a machine that is too slow, frames come late, but all of them
-        parameters["diffusion"]["max_delay_s"] = RECORDING_DELAY_S
+    if "max_delay_s" not in extra.get("diffusion", {}):
+        left_s = max(LEAST_DELAY_S, round(parameters["display"]["playout_delay_s"] - SPENT_S, 3))
+        # Nobody watches a recording live: on a machine that is too slow, frames come late, but all of them.
+        parameters["diffusion"]["max_delay_s"] = RECORDING_DELAY_S if out else left_s
 
     stages = [
         _stage(place, name, parameters[name], respawn=not (name == "display" and out))
@@ -184,10 +196,7 @@ def _set_display(parameters: dict[str, object], display: str, out: str, port: in
     if display == "file" and not (out or parameters["out"]):
         raise UserError("display file needs the clip to write: give out.", "no_out")
     if out:
-        folder = Path(out).expanduser().resolve().parent
-        if not folder.is_dir():
-            raise UserError(f"There is no folder {folder} to write {Path(out).name} into.", "no_folder")
-        display, parameters["out"] = "file", str(folder / Path(out).name)
+        display, parameters["out"] = "file", str(file_to_write(out))
     if display:
         parameters["sink"] = display
     if port != "":
@@ -206,7 +215,4 @@ def default_speech() -> str:
 
 
 def _existing(path: str, what: str) -> str:
-    found = Path(path).expanduser().resolve()
-    if not found.is_file():
-        raise UserError(f"There is no {what} file {path}.", "no_file")
-    return str(found)
+    return str(existing_file(path, f"{what} file").resolve())

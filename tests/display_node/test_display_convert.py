@@ -44,10 +44,18 @@ def test_what_cannot_be_shown_is_a_sentence():
         picture_of(message(np.zeros((2, 6), np.uint8), "rgb8", 2, 60))
 
 
-def test_cv_bridge_is_asked_for_rgb_where_it_is_there():
+def test_cv_bridge_is_asked_for_unusual_encodings_where_it_is_there():
     asked = []
     bridge = SimpleNamespace(imgmsg_to_cv2=lambda image, encoding: asked.append(encoding) or "picture")
-    assert picture_of(Image(), bridge) == "picture" and asked == ["rgb8"]
+    assert picture_of(Image(encoding="yuv422"), bridge) == "picture" and asked == ["rgb8"]
+
+
+def test_what_cv_bridge_can_not_read_is_a_sentence():
+    def refuse(image, encoding):
+        raise TypeError("no such conversion")
+
+    with pytest.raises(UserError, match="no such conversion"):
+        picture_of(Image(encoding="bayer_rggb8"), SimpleNamespace(imgmsg_to_cv2=refuse))
 
 
 def test_sound_and_time_go_there_and_back():

@@ -4,7 +4,6 @@ import asyncio
 import sys
 import threading
 import time
-from types import SimpleNamespace
 
 import aiohttp
 import cv2
@@ -15,6 +14,7 @@ from chromium import Chromium, find_chromium
 
 from atl_display_node.encoders import VIDEO_CODECS, AudioEncoder, VideoEncoder
 from atl_display_node.viewers import choose_codec, without_mdns
+from atl_display_node.sinks import make_sink
 from atl_display_node.web import WebSink, page_address
 from atl_face.errors import UserError
 
@@ -179,11 +179,10 @@ def test_the_address_that_is_told_can_be_opened(host, address):
 
 @pytest.mark.parametrize("library", ["aiohttp", "aiortc.exceptions"])
 def test_a_missing_library_is_a_sentence(monkeypatch, library):
-    node = pytest.importorskip("atl_display_node.node")
     monkeypatch.delitem(sys.modules, "atl_display_node.web")
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(UserError, match=f"{library}.*pip install"):
-        node.DisplayNode._make_sink(SimpleNamespace(value=lambda name: "web"))
+        make_sink("web", "127.0.0.1", 0, 1, False)
 
 
 def test_a_port_in_use_is_a_sentence(sink):

@@ -1,6 +1,7 @@
 """Pictures and sounds as people really have them; clips that say what they are."""
 import io
 import wave
+from pathlib import Path
 
 import av
 import numpy as np
@@ -86,5 +87,26 @@ def test_bad_pictures_are_refused_in_a_sentence(tmp_path):
 
 
 def test_a_clip_needs_a_folder(tmp_path):
-    with pytest.raises(UserError, match="no folder"):
+    with pytest.raises(UserError, match="isn.t there"):
         ClipWriter(tmp_path / "nowhere" / "clip.mp4", (64, 64))
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "nul\0byte", "~nosuchuser/face.png"])
+def test_names_that_can_not_be_looked_up_are_told_in_a_sentence(name):
+    for read in (read_audio, read_picture):
+        with pytest.raises(UserError):
+            read(name)
+
+
+def test_a_clip_that_can_not_be_written_is_told_at_once(tmp_path):
+    with pytest.raises(UserError, match="is a folder"):
+        ClipWriter(tmp_path, (64, 48))
+    with pytest.raises(UserError, match="isn't there or can't be written"):
+        ClipWriter(tmp_path / "nosuch" / "clip.mp4", (64, 48))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here: no disk that is full")
+def test_a_full_disk_is_told_in_a_sentence():
+    with pytest.raises(UserError, match="can't be written"), ClipWriter("/dev/full", (64, 48)) as clip:
+        for _ in range(60):
+            clip.write_frame(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))

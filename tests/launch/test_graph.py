@@ -66,11 +66,11 @@ def test_a_parameter_file_goes_over_the_shipped_one_and_arguments_over_both(tmp_
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        ({"audio": "nosuch.wav"}, "no sound file nosuch.wav"),
-        ({"portrait": "nosuch.png"}, "no picture file nosuch.png"),
+        ({"audio": "nosuch.wav"}, "no sound file 'nosuch.wav'"),
+        ({"portrait": "nosuch.png"}, "no picture file 'nosuch.png'"),
         ({"display": "hologram"}, "web, window, file, none"),
         ({"display": "file"}, "give out"),
-        ({"out": "/nosuch/clip.mp4"}, "no folder /nosuch"),
+        ({"out": "/nosuch/clip.mp4"}, "folder /nosuch isn.t there"),
         ({"out": "clip.mp4", "display": "web"}, "leave one out"),
         ({"out": "clip.mp4", "audio": "mic"}, "no end"),
         ({"out": "clip.mp4", "loop": True}, "never end"),
@@ -100,3 +100,17 @@ def test_the_dds_profile_is_there_and_holds_an_image():
     segment_bytes = int(root.find(f".//{tag}segment_size").text)
     assert segment_bytes >= 10 * 512 * 512 * 3, "the publisher's queue of ten images fits"
     assert int(root.find(f".//{tag}maxMessageSize").text) >= 1080 * 1080 * 3, "an image is sent in one piece"
+
+
+def test_a_parameter_that_no_node_has_is_refused():
+    with pytest.raises(UserError, match="diffusion has no parameter 'ouput_size'.*output_size"):
+        avatar_graph(audio="silence", params={"diffusion": {"ouput_size": 720}})
+    avatar_graph(audio="silence", params={"diffusion": {"qos_overrides./robot_face/image_raw.publisher.depth": 2}})
+
+
+@pytest.mark.parametrize("playout_s, expected_s", [(0.3, 0.1), (1.0, 0.8), (0.2, 0.05)])
+def test_a_frame_may_be_as_late_as_the_playout_delay_allows(playout_s, expected_s):
+    graph = avatar_graph(audio="silence", params={"display": {"playout_delay_s": playout_s}})
+    assert graph.node("diffusion").parameters["max_delay_s"] == expected_s
+    graph = avatar_graph(audio="silence", params={"diffusion": {"max_delay_s": 0.3}})
+    assert graph.node("diffusion").parameters["max_delay_s"] == 0.3
