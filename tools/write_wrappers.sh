@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Writes .venv/bin/atl and .venv/bin/atl-python: the workspace's environment, then the command line or Python.
-# Their environment is what install/local_setup.bash gives, so they work from any folder with nothing sourced.
+# Their environment is what install/local_setup.bash gives, so they work from any folder with nothing sourced; and
+# nothing else: a ROS 2 installation that the shell has sourced would put its rclpy before that of the wheels.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv=$root/.venv
@@ -14,9 +15,10 @@ sourced() { env -i PATH=/usr/bin:/bin AMENT_PREFIX_PATH="$venv" LD_LIBRARY_PATH=
   echo "# Made by make setup; sourced by atl and atl-python."
   for name in AMENT_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH; do
     value=$(sourced "$name" | tr -s : | sed 's/:$//')
-    echo "export $name=\"$value\${$name:+:\$$name}\""
+    echo "export $name=\"$value\""
   done
   echo "export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1"
+  echo "export RMW_IMPLEMENTATION=rmw_fastrtps_cpp" # the only one that the wheels have
 } >"$venv/atl-env.sh"
 
 for wrapper in atl atl-python; do

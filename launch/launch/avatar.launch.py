@@ -1,18 +1,19 @@
 """ros2 launch atl_bringup avatar.launch.py audio:=… portrait:=… display:=… out:=… port:=… loop:=… params:=…
 
-Turns the description in atl_bringup.graph into launch actions; every decision is there.
+Turns the description in atl_bringup.graph into launch actions; every decision is there. A mistake is an exception here:
+launch prints its sentence, ends everything and exits with 1 (it has no other way to a code that isn't 0).
 """
 
 import os
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, SetEnvironmentVariable
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from atl_bringup.graph import NodeSpec, avatar_graph
+from atl_bringup.graph import EXIT_DONE, NodeSpec, avatar_graph
 from atl_face.errors import UserError
 from launch import LaunchContext, LaunchDescription
 
@@ -37,10 +38,13 @@ def typed(value):
 def action_of(spec: NodeSpec) -> Node:
     """The launch action of one node: run, watched and started again as the description says."""
 
-    def look_at_end(event: ProcessExited, _context: LaunchContext):
-        if spec.ends_graph(event.returncode):
-            return [EmitEvent(event=Shutdown(reason=f"{spec.name} ended with exit code {event.returncode}"))]
-        return []
+    def look_at_end(event: ProcessExited, context: LaunchContext):
+        if context.is_shutdown or not spec.ends_graph(event.returncode):
+            return []
+        reason = f"{spec.name} ended with exit code {event.returncode}"
+        if event.returncode != EXIT_DONE:
+            raise RuntimeError(f"{reason}, and the graph with it: its own messages say why.")
+        return [EmitEvent(event=Shutdown(reason=reason))]
 
     return Node(
         package=spec.package,
@@ -61,13 +65,10 @@ def action_of(spec: NodeSpec) -> Node:
 def actions(context: LaunchContext) -> list:
     """Reads the arguments, builds the graph, and gives its environment and nodes as actions."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    try:
-        loop = given.pop("loop").lower()
-        if loop not in BOOLEANS:
-            raise UserError(f"loop is true or false, not {loop!r}.")
-        graph = avatar_graph(loop=BOOLEANS[loop], **given)
-    except UserError as error:
-        return [LogInfo(msg=str(error)), EmitEvent(event=Shutdown(reason=str(error)))]
+    loop = given.pop("loop").lower()
+    if loop not in BOOLEANS:
+        raise UserError(f"loop is true or false, not {loop!r}.")
+    graph = avatar_graph(loop=BOOLEANS[loop], **given)
     unset = {name: value for name, value in graph.environment.items() if name not in os.environ}
     return [
         *(SetEnvironmentVariable(name, value) for name, value in unset.items()),

@@ -13,8 +13,8 @@ from aiortc import RTCPeerConnection
 from chromium import Chromium, find_chromium
 
 from atl_display_node.encoders import VIDEO_CODECS, AudioEncoder, VideoEncoder
-from atl_display_node.viewers import choose_codec, without_mdns
 from atl_display_node.sinks import make_sink
+from atl_display_node.viewers import choose_codec, without_mdns
 from atl_display_node.web import WebSink, page_address
 from atl_face.errors import UserError
 

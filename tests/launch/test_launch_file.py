@@ -76,9 +76,14 @@ def test_texts_that_look_like_something_else_stay_texts(tmp_path):
 @pytest.mark.parametrize(
     "arguments, sentence", [({"loop": "maybe"}, "true or false"), ({"audio": "no.wav"}, "no.wav")]
 )
-def test_mistakes_end_the_launch_in_one_sentence(arguments, sentence):
-    from launch.actions import EmitEvent, LogInfo
+def test_mistakes_end_the_launch_in_one_sentence_and_with_1(arguments, sentence, caplog):
+    from launch import LaunchService
+    from launch.actions import IncludeLaunchDescription
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
 
-    context, (told, ended) = loaded(**arguments)
-    assert isinstance(told, LogInfo) and isinstance(ended, EmitEvent)
-    assert sentence in "".join(part.perform(context) for part in told.msg)
+    path = config_folder().parent / "launch" / "avatar.launch.py"
+    service = LaunchService()
+    source = PythonLaunchDescriptionSource(str(path))
+    service.include_launch_description(IncludeLaunchDescription(source, launch_arguments=arguments.items()))
+    assert service.run() == 1
+    assert sentence in caplog.text and "Traceback" not in caplog.text

@@ -3,8 +3,8 @@
     python -m atl_training.renderer.pack --corpus DIR --grid-clips DIR --grid-tracks DIR --out DIR
 
 A segment is T consecutive frames of a clip, and one other frame or still of it as the portrait; its crop is the
-portrait's, as at run time. Arrays lie in the folder as .npy files and are memory-mapped in training. Held-out identities (corpus) and clips
-(GRID) go to OUT/val, the rest to OUT/train, by `splits.held_out`.
+portrait's, as at run time. Arrays lie in the folder as .npy files and are memory-mapped in training. Held-out identities
+(corpus) and clips (GRID) go to OUT/val, the rest to OUT/train, by `splits.held_out`.
 """
 import argparse
 from dataclasses import dataclass
