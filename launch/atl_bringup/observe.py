@@ -36,6 +36,7 @@ class Observer(Node):
         self.audio: list[tuple[int, int, float]] = []  # media time (ns) of the first sample, samples, arrival (s)
         self.frames: dict[int, float] = {}  # stamp (ns) -> arrival (s)
         self.told: dict[str, dict[str, str]] = {}  # node -> its latest figures
+        self.settled: dict[str, dict[str, str]] = {}  # node -> its first figures after SETTLE_S of frames
         self.create_subscription(AudioChunk, "audio", self._hear, reliable(100))
         self.create_subscription(Image, "image_raw", self._see, reliable(10))
         self.create_subscription(DiagnosticArray, "/diagnostics", self._listen, reliable(50))
@@ -47,8 +48,12 @@ class Observer(Node):
         self.frames[to_ns(image.header.stamp)] = time.monotonic()
 
     def _listen(self, message: DiagnosticArray) -> None:
+        has_settled = self.frames and time.monotonic() - next(iter(self.frames.values())) >= SETTLE_S
         for status in message.status:
-            self.told[status.name.rsplit("/", 1)[-1]] = {v.key: v.value for v in status.values}
+            name, figures = status.name.rsplit("/", 1)[-1], {v.key: v.value for v in status.values}
+            self.told[name] = figures
+            if has_settled:
+                self.settled.setdefault(name, figures)
 
 
 def latencies(audio: list[tuple[int, int, float]], frames: dict[int, float]) -> list[float]:
@@ -70,6 +75,11 @@ def dropped(frames: dict[int, float]) -> int:
     stamps = stamps[stamps >= stamps[0] + SETTLE_S * 1e9]
     steps = np.rint(np.diff(stamps) / FRAME_NS)
     return int(np.sum(np.maximum(steps - 1, 0)))
+
+
+def counted(first: dict[str, str], last: dict[str, str]) -> dict[str, int]:
+    """What the display did with the frames between two of its reports."""
+    return {name: int(last[name]) - int(first[name]) for name in ("frames_shown", "frames_late", "frames_dropped")}
 
 
 def node_processes(supervisor: int) -> dict[str, psutil.Process]:
@@ -108,6 +118,7 @@ def main() -> None:
     out.write_text(json.dumps({
         "seconds": seconds, "frames": len(observer.frames), "dropped": dropped(observer.frames),
         "latency": percentiles(latencies(observer.audio, observer.frames)), "nodes": nodes,
+        "display": counted(observer.settled["display"], observer.told["display"]),
         "cpu_percent_all": round(sum(n["cpu_percent"] for n in nodes.values()), 1),
     }))  # fmt: skip
     executor.shutdown()

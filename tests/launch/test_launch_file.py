@@ -77,9 +77,10 @@ def test_texts_that_look_like_something_else_stay_texts(tmp_path):
     "arguments, sentence", [({"loop": "maybe"}, "true or false"), ({"audio": "no.wav"}, "no.wav")]
 )
 def test_mistakes_end_the_launch_in_one_sentence_and_with_1(arguments, sentence, caplog):
-    from launch import LaunchService
     from launch.actions import IncludeLaunchDescription
     from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    from launch import LaunchService
 
     path = config_folder().parent / "launch" / "avatar.launch.py"
     service = LaunchService()

@@ -1,0 +1,41 @@
+"""The figures of `atl bench` on made-up arrivals whose truth is known."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from atl_bringup.bench import percentiles, with_rate  # noqa: E402
+from atl_bringup.observe import counted, dropped, latencies  # noqa: E402
+
+MS = 1_000_000
+
+
+def test_latency_is_from_the_arrival_of_the_last_sample_needed():
+    # 20 ms chunks, each arriving 5 ms after its end; frame k needs 40 ms of its own and 80 ms ahead: 120 ms, chunk 5 + 2 k
+    audio = [(k * 20 * MS, 320, (k * 20 + 25) / 1000) for k in range(60)]
+    frames = {k * 40 * MS: (k * 40 + 120 + 5 + 30 + k) / 1000 for k in range(20)}  # 30 ms and a growing rest later
+    np.testing.assert_allclose(latencies(audio, frames), 30 + np.arange(20), atol=1e-6)
+
+
+def test_latency_waits_for_a_late_chunk():
+    audio = [(k * 20 * MS, 320, (k * 20 + 25 + (100 if k == 5 else 0)) / 1000) for k in range(10)]
+    assert latencies(audio, {0: 0.3}) == pytest.approx([300 - 225])
+
+
+def test_dropped_counts_holes_after_the_first_second():
+    stamps = [k * 40 * MS for k in range(100) if k not in (3, 40, 41, 77)]
+    assert dropped(dict.fromkeys(stamps, 0.0)) == 3, "the hole in the first second doesn't count"
+    assert dropped({k * 40 * MS + (k % 3) * 400_000: 0.0 for k in range(100)}) == 0, "jitter of a stamp is no hole"
+
+
+def test_percentiles_and_rate():
+    values = np.arange(1, 101)
+    assert percentiles(values) == {"p50_ms": 50.5, "p95_ms": 95.05, "p99_ms": 99.01, "max_ms": 100}
+    assert with_rate(np.full(10, 20.0))["fps"] == 50 and percentiles([]) == {}
+
+
+def test_the_display_counts_between_two_reports():
+    first = {"frames_shown": "10", "frames_late": "3", "frames_dropped": "4"}
+    last = {"frames_shown": "110", "frames_late": "3", "frames_dropped": "5"}
+    assert counted(first, last) == {"frames_shown": 100, "frames_late": 0, "frames_dropped": 1}
