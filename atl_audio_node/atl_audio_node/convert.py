@@ -1,27 +1,24 @@
 """Chunks to messages and back."""
 
-import array
-
 import numpy as np
 
 from atl_audio_node.sound_stream import Chunk, StreamEnd
 from atl_face.stream import SAMPLE_RATE
 from atl_msgs.msg import AudioChunk
+from atl_node.arrays import to_array
 from atl_node.stamps import to_time
 
 
-def to_int16(samples: np.ndarray) -> array.array:
-    """float32 in [-1, 1] as int16 PCM, clipped; `array` is what rclpy takes without checking each element."""
-    pcm = array.array("h")
-    pcm.frombytes(np.clip(np.rint(samples * 32767.0), -32768, 32767).astype(np.int16).tobytes())
-    return pcm
+def to_int16(samples: np.ndarray) -> np.ndarray:
+    """float32 in [-1, 1] as int16 PCM, clipped."""
+    return np.clip(np.rint(samples * 32767.0), -32768, 32767).astype(np.int16)
 
 
 def chunk_message(chunk: Chunk) -> AudioChunk:
     """20 ms of the stream as a message."""
     message = AudioChunk(stream_id=chunk.stream_id, first_sample=chunk.first_sample, sample_rate=SAMPLE_RATE)
     message.header.stamp = to_time(chunk.media_time_ns)
-    message.samples = to_int16(chunk.samples)
+    message.samples = to_array(to_int16(chunk.samples))
     return message
 
 
@@ -30,8 +27,3 @@ def end_message(end: StreamEnd) -> AudioChunk:
     message = AudioChunk(stream_id=end.stream_id, first_sample=end.samples, sample_rate=SAMPLE_RATE)
     message.header.stamp = to_time(end.media_time_ns)
     return message
-
-
-def samples_of(message_samples) -> np.ndarray:
-    """The int16 samples (n,) of a message, as a view."""
-    return np.frombuffer(message_samples, np.int16)

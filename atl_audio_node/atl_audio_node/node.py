@@ -11,7 +11,7 @@ from rclpy.action import ActionServer, CancelResponse
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from atl_audio_node.convert import chunk_message, end_message, samples_of
+from atl_audio_node.convert import chunk_message, end_message
 from atl_audio_node.file_source import FileSource
 from atl_audio_node.microphone import MicrophoneSource
 from atl_audio_node.parameters import PARAMETERS
@@ -23,6 +23,7 @@ from atl_audio_node.worn import WornExpression
 from atl_face.errors import UserError
 from atl_msgs.action import Say
 from atl_msgs.msg import AudioChunk, Expression
+from atl_node.arrays import samples_of
 from atl_node.node import AtlNode, Level
 from atl_node.qos import latched, reliable
 from atl_node.run import run_node

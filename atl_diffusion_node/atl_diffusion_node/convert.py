@@ -1,7 +1,5 @@
 """Messages to what the core takes, and back."""
 
-import array
-
 import cv2
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
@@ -10,6 +8,7 @@ from atl_diffusion_node import portrait as core
 from atl_face.errors import UserError
 from atl_msgs.msg import FaceLandmarks, Portrait
 from atl_msgs.srv import SetPortrait
+from atl_node.arrays import to_array
 
 REASONS = {
     "no_face": SetPortrait.Response.NO_FACE,
@@ -32,11 +31,10 @@ def points_of(message: FaceLandmarks) -> np.ndarray:
 
 
 def image_message(frame: np.ndarray, header) -> Image:
-    """An RGB frame (H, W, 3) uint8 as rgb8; `array` is what rclpy takes without checking each byte."""
-    data = array.array("B")
-    data.frombytes(frame.tobytes())
+    """An RGB frame (H, W, 3) uint8 as rgb8."""
     height, width = frame.shape[:2]
-    return Image(header=header, height=height, width=width, encoding="rgb8", is_bigendian=0, step=3 * width, data=data)
+    return Image(header=header, height=height, width=width, encoding="rgb8", is_bigendian=0, step=3 * width,
+                 data=to_array(frame))  # fmt: skip
 
 
 def jpeg_message(frame: np.ndarray, header, quality: int) -> CompressedImage:

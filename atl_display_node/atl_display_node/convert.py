@@ -1,6 +1,5 @@
 """Messages to arrays and back: pictures as a view, unusual encodings through cv_bridge where the distribution has it."""
 
-import array
 import importlib
 
 import numpy as np
@@ -9,6 +8,7 @@ from sensor_msgs.msg import Image
 from atl_face.errors import UserError
 from atl_face.stream import SAMPLE_RATE
 from atl_msgs.msg import AudioChunk
+from atl_node.arrays import to_array
 from atl_node.stamps import to_time
 
 CHANNELS = {"rgb8": 3, "bgr8": 3, "mono8": 1}
@@ -47,15 +47,9 @@ def picture_of(message: Image, bridge=None) -> np.ndarray:
     return picture[:, :, ::-1] if message.encoding == "bgr8" else picture
 
 
-def samples_of(message: AudioChunk) -> np.ndarray:
-    """The int16 samples (n,) of a message, as a view."""
-    return np.frombuffer(message.samples, np.int16)
-
-
 def playout_message(stream_id: int, first_sample: int, media_time_ns: int, samples: np.ndarray) -> AudioChunk:
     """20 ms to be heard now; the stamp is their media time, which is that of the frame shown with them."""
     message = AudioChunk(stream_id=stream_id, first_sample=first_sample, sample_rate=SAMPLE_RATE)
     message.header.stamp = to_time(media_time_ns)
-    message.samples = array.array("h")
-    message.samples.frombytes(samples.tobytes())
+    message.samples = to_array(samples)
     return message

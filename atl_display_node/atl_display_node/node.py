@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from sensor_msgs.msg import Image
 
-from atl_display_node.convert import find_cv_bridge, picture_of, playout_message, samples_of
+from atl_display_node.convert import find_cv_bridge, picture_of, playout_message
 from atl_display_node.parameters import PARAMETERS
 from atl_display_node.playout import Playout
 from atl_display_node.recorder import Recorder
@@ -15,6 +15,7 @@ from atl_face.errors import UserError
 from atl_face.files import file_to_write
 from atl_face.media import ClipWriter
 from atl_msgs.msg import AudioChunk
+from atl_node.arrays import samples_of
 from atl_node.node import AtlNode, Level
 from atl_node.qos import latched, reliable
 from atl_node.run import run_node
@@ -106,7 +107,7 @@ class DisplayNode(AtlNode):
         return Recorder(lambda size: ClipWriter(path, size))
 
     def _take_audio(self, message: AudioChunk) -> None:
-        chunk = (message.stream_id, message.first_sample, to_ns(message.header.stamp), samples_of(message))
+        chunk = (message.stream_id, message.first_sample, to_ns(message.header.stamp), samples_of(message.samples))
         with self._lock:
             self._playout.push_audio(*chunk)
         if self._recorder is not None:

@@ -1,6 +1,5 @@
 """Messages to what the core takes, and back."""
 
-import array
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +9,7 @@ from atl_face import emotion
 from atl_face.stream import FRAME_NS, SAMPLE_RATE
 from atl_landmark_node.stream import LandmarkFrame
 from atl_msgs.msg import AudioChunk, Expression, FaceLandmarks, Portrait
+from atl_node import arrays
 from atl_node.stamps import to_ns, to_time
 
 
@@ -20,7 +20,7 @@ def stream_start_ns(chunk: AudioChunk) -> int:
 
 def samples_of(chunk: AudioChunk) -> np.ndarray:
     """Samples (n,) float32 in [-1, 1]."""
-    return np.frombuffer(chunk.samples, np.int16).astype(np.float32) / 32768
+    return arrays.samples_of(chunk.samples).astype(np.float32) / 32768
 
 
 def neutral_of(portrait: Portrait) -> np.ndarray:
@@ -50,8 +50,8 @@ def landmarks_message(frame: LandmarkFrame, start_ns: int, stream_id: int, portr
     message = FaceLandmarks(stream_id=stream_id, frame_index=frame.index, portrait_id=portrait_id, topology="ibug68")
     message.header.stamp = to_time(start_ns + frame.index * FRAME_NS)
     message.header.frame_id = "robot_face"
-    message.points = _floats(frame.points)
-    message.weights = _floats(frame.weights)
+    message.points = arrays.to_array(np.float32(frame.points))
+    message.weights = arrays.to_array(np.float32(frame.weights))
     message.head_rotation = Vector3(x=frame.rotation[0], y=frame.rotation[1], z=frame.rotation[2])
     message.head_translation = Vector3(x=frame.translation[0], y=frame.translation[1], z=frame.translation[2])
     message.eye_open_left, message.eye_open_right = (min(1.0, max(0.0, v)) for v in frame.eyes_open)
@@ -59,10 +59,3 @@ def landmarks_message(frame: LandmarkFrame, start_ns: int, stream_id: int, portr
     message.speaking = frame.speaking
     message.expression = expression_message(expression)
     return message
-
-
-def _floats(values: np.ndarray) -> array.array:
-    """float32 elements in one copy; rclpy takes `array` without checking each."""
-    out = array.array("f")
-    out.frombytes(np.ascontiguousarray(values, np.float32).tobytes())
-    return out

@@ -14,6 +14,7 @@ from atl_diffusion_node.portrait import MAX_HEIGHT_PX, default_portrait_path, lo
 from atl_diffusion_node.renderer import STEPS, FaceRenderer
 from atl_diffusion_node.runtime import make_runtime
 from atl_face.emotion import LABELS, Expression
+from atl_face.files import file_to_write
 from atl_face.media import ClipWriter, read_audio
 from atl_face.stream import FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE
 from atl_landmark_node.model import STYLES, SpeechModel
@@ -53,6 +54,7 @@ def add_parser(subparsers) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Renders; prints one JSON line: frames, seconds of clip, frames per second, ms per frame and stage."""
     cv2.setNumThreads(1)  # its pool would fight with the network's
+    file_to_write(arguments.out)  # now, not after the work
     started = time.perf_counter()
     sound = read_audio(arguments.audio)
     portrait = load_portrait(arguments.portrait, limit=arguments.max_height)

@@ -12,7 +12,8 @@ pytest.importorskip("rclpy")
 
 from sensor_msgs.msg import Image  # noqa: E402
 
-from atl_display_node.convert import picture_of, playout_message, samples_of  # noqa: E402
+from atl_display_node.convert import picture_of, playout_message  # noqa: E402
+from atl_node.arrays import samples_of  # noqa: E402
 from atl_node.stamps import to_ns  # noqa: E402
 
 
@@ -61,6 +62,6 @@ def test_what_cv_bridge_can_not_read_is_a_sentence():
 def test_sound_and_time_go_there_and_back():
     samples = np.arange(-160, 160, dtype=np.int16)
     chunk = playout_message(7, 640, 12_345_678_901, samples)
-    np.testing.assert_array_equal(samples_of(chunk), samples)
+    np.testing.assert_array_equal(samples_of(chunk.samples), samples)
     assert to_ns(chunk.header.stamp) == 12_345_678_901
     assert (chunk.stream_id, chunk.first_sample, chunk.sample_rate) == (7, 640, 16000)
