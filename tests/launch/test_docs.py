@@ -1,13 +1,16 @@
-"""The parameter tables in docs/ are what the nodes declare."""
+"""The tables in docs/ are what the nodes declare and what was measured."""
 
 import importlib.util
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_parameter_tables_are_up_to_date():
-    spec = importlib.util.spec_from_file_location("parameters_table", ROOT / "tools" / "parameters_table.py")
+@pytest.mark.parametrize("name", ["parameters_table", "results_page"])
+def test_the_tables_are_up_to_date(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    assert tool.TARGET.read_text() == tool.document(), "run .venv/bin/atl-python tools/parameters_table.py"
+    assert tool.TARGET.read_text() == tool.document(), f"run .venv/bin/atl-python tools/{name}.py"
