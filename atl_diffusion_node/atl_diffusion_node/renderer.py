@@ -8,6 +8,7 @@ import numpy as np
 
 from atl_diffusion_node.bridge import sample, start_state
 from atl_diffusion_node.guide import guide_mask, rasters
+from atl_diffusion_node.lips import LipLine
 from atl_diffusion_node.portrait import Portrait
 from atl_diffusion_node.runtime import FACE_SIZE, WINDOW, Runtime
 from atl_diffusion_node.warp import FaceWarp, apply_warp
@@ -15,6 +16,10 @@ from atl_diffusion_node.warp import FaceWarp, apply_warp
 STEPS = 1  # network evaluations a frame: half of all training was at s = 1; more are allowed, not yet compared
 GREY = 8.0  # grey levels that the channels of a grey picture may differ by after JPEG
 FADE_PX = 12  # what the networks change fades out over so many pixels at the edge of their window
+REPAINT_FROM, REPAINT_FULL = 10.0, 40.0
+"""Grey levels of change from which on the network's own picture begins to replace the portrait's finer pixels, and does so
+wholly. What a warp has squeezed (teeth behind lips that shut, an eye that closes) has detail that only the crop's coarser
+pixels know to be gone."""
 ABOVE_BROWS = 0.07  # crop sides from the brows up to the window's upper edge: room for lifted ones
 
 
@@ -44,7 +49,13 @@ def fade_out(height: int, width: int) -> np.ndarray:
     return np.minimum(rows[:, None], columns)[..., None].astype(np.float32)
 
 
-FADE = 127.5 * fade_out(*WINDOW)  # and from [-1, 1] to grey levels
+FADE = fade_out(*WINDOW)
+
+
+def repaint_share(change: np.ndarray) -> np.ndarray:
+    """How much of the network's own picture is taken, (h, w) float32 in [0, 1], for its change (h, w, 3) in grey levels."""
+    share = np.clip((np.abs(change).max(axis=2) - REPAINT_FROM) / (REPAINT_FULL - REPAINT_FROM), 0, 1)
+    return cv2.GaussianBlur(cv2.dilate(share, np.ones((5, 5), np.uint8)), (0, 0), 1.5) * FADE[..., 0]
 
 
 @dataclass
@@ -64,6 +75,7 @@ class Identity:
     portrait: Portrait
     crop: np.ndarray  # (S, S, 3) uint8
     features: object  # the runtime's own
+    lip_line: LipLine
     grey: bool  # a picture without colour gets no coloured lips and teeth
     pixels: np.ndarray  # the portrait's region, float32
     to_px: np.ndarray  # (2, 2): crop coordinates to portrait pixels, linear part
@@ -112,6 +124,7 @@ class FaceRenderer:
         return Identity(
             portrait, crop,
             features=self.runtime.identity(to_network(crop[window]), _raster_input(portrait.neutral, window)),
+            lip_line=LipLine.of(crop, portrait.neutral),
             grey=float(np.percentile(np.ptp(crop.astype(np.float32), axis=2), 99)) < GREY,
             pixels=portrait.picture[rows, columns].astype(np.float32),
             to_px=np.linalg.inv(portrait.transform.matrix[:, :2]).astype(np.float32),
@@ -138,7 +151,10 @@ class FaceRenderer:
             return 1e3 * (clock[-1] - clock[-2])
 
         displacement = self._warp.displacement(identity.portrait.neutral, points, FACE_SIZE)
-        warped = to_network(apply_warp(identity.crop, displacement, identity.window))
+        warped = apply_warp(identity.crop, displacement, identity.window)
+        corner = np.array([identity.window[1].start, identity.window[0].start])
+        identity.lip_line.cover(warped, points, lambda xy: xy * FACE_SIZE - corner)
+        warped = to_network(warped)
         self.times.warp = lap()
         mask = guide_mask(points, FACE_SIZE)[identity.window]
         height, width = (side // 2 for side in WINDOW)
@@ -153,25 +169,36 @@ class FaceRenderer:
             x_0, self._memory[index] = self.runtime.step(x_s, warped, guides, identity.features, self._memory[index])
             return x_0
 
-        change = (sample(predict, start, self.steps) - warped)[0].transpose(1, 2, 0) * FADE  # what a warp can't know
+        change = (sample(predict, start, self.steps) - warped)[0].transpose(1, 2, 0) * (127.5 * FADE)  # what a warp can't know
         if identity.grey:
             change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
         self.times.network = lap()
-        frame = self._paste(identity, displacement, change)
+        frame = self._paste(identity, points, displacement, change, 127.5 * (warped[0].transpose(1, 2, 0) + 1))
         self.times.paste = lap()
         return frame
 
     @staticmethod
-    def _paste(identity: Identity, displacement: np.ndarray, change: np.ndarray) -> np.ndarray:
+    def _paste(identity: Identity, points: np.ndarray, displacement: np.ndarray, change: np.ndarray,
+               coarse: np.ndarray) -> np.ndarray:  # fmt: skip
         """Warp the portrait at its own resolution, add the network's change, fade into the untouched picture.
 
-        Where nothing moves and the network changes nothing, the portrait's pixels stay as they are, whatever their size.
+        Where nothing moves and the network changes nothing, the portrait's pixels stay as they are, whatever their size;
+        where it changes much, its own pixels are taken.
+
+        Args:
+            change: (h, w, 3) grey levels, of the window. coarse: (h, w, 3), the warped window that it is a change of.
         """
         moved = cv2.remap(displacement, identity.uv_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         source = identity.base_map + cv2.transform(moved, identity.to_px)
         warped = cv2.remap(identity.portrait.picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        rows, columns = identity.portrait.region
+        corner = np.array([columns.start, rows.start])
+        identity.lip_line.cover(warped, points, lambda xy: identity.portrait.transform.to_portrait(xy) - corner)
         delta = cv2.remap(np.ascontiguousarray(change), identity.window_map, None, cv2.INTER_LINEAR)  # 0 outside
-        face = identity.pixels + identity.portrait.feather * (warped + delta - identity.pixels)
+        drawn = cv2.remap(np.dstack([coarse + change, repaint_share(change)]), identity.window_map, None, cv2.INTER_LINEAR)
+        face = warped + delta
+        face += drawn[..., 3:] * (drawn[..., :3] - face)
+        face = identity.pixels + identity.portrait.feather * (face - identity.pixels)
         frame = identity.portrait.picture.copy()
         frame[identity.portrait.region] = np.clip(np.rint(face), 0, 255)
         return frame
