@@ -19,6 +19,7 @@ from atl_diffusion_node.convert import (
     portrait_message,
     reason_of,
 )
+from atl_diffusion_node.lateness import Lateness
 from atl_diffusion_node.parameters import PARAMETERS
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import FaceRenderer
@@ -51,7 +52,7 @@ class DiffusionNode(AtlNode):
         identity = self._prepare(self.value("portrait") or default_portrait_path())
         self._renderer.adopt(identity)
         self._waiting = identity  # the newest portrait: drawn as soon as landmarks are meant for it
-        self._stream_id, self._expected, self._best_delay_ns = None, 0, 0
+        self._stream_id, self._expected, self._lateness = None, 0, Lateness()
         self._frames, self._missed, self._late, self._other_face, self._problem = 0, 0, 0, 0, ""
         self._times_ms: deque[tuple[float, ...]] = deque(maxlen=TIMES_KEPT)
         self._worker = ThreadPoolExecutor(1, "portrait")
@@ -126,10 +127,12 @@ class DiffusionNode(AtlNode):
 
     def _draw(self, message: FaceLandmarks) -> None:
         if message.stream_id != self._stream_id:
-            self._stream_id, self._expected, self._best_delay_ns = message.stream_id, message.frame_index, None
+            self._stream_id, self._expected = message.stream_id, message.frame_index
+            self._lateness.restart()
         self._missed += max(0, message.frame_index - self._expected)
         self._expected = message.frame_index + 1
-        if self._is_late(message):
+        delay_ns = self.get_clock().now().nanoseconds - to_ns(message.header.stamp)
+        if self._lateness.is_late(delay_ns, 1e9 * self.value("max_delay_s")):
             self._late += 1
             return
         if message.portrait_id == self._waiting.portrait.id and self._renderer.portrait is not self._waiting.portrait:
@@ -151,13 +154,6 @@ class DiffusionNode(AtlNode):
         times = self._renderer.times
         self._times_ms.append((times.warp, times.guide, times.network, times.paste, 1e3 * (time.perf_counter() - before)))
         self._frames += 1
-
-    def _is_late(self, message: FaceLandmarks) -> bool:
-        """Behind the best that this stream has managed: holds for bags with old stamps and clocks that differ, too."""
-        delay_ns = self.get_clock().now().nanoseconds - to_ns(message.header.stamp)
-        if self._best_delay_ns is None or delay_ns < self._best_delay_ns:
-            self._best_delay_ns = delay_ns
-        return delay_ns - self._best_delay_ns > 1e9 * self.value("max_delay_s")
 
 
 def main(args: list[str] | None = None) -> int:

@@ -14,7 +14,7 @@ PARAMETERS = [
               minimum=0, maximum=64, read_only=True),
     Parameter("steps", 1, "Network evaluations a frame.", minimum=1, maximum=8, read_only=True),
     Parameter("seed", 0, "Seed of the guide noise.", minimum=0, read_only=True),
-    Parameter("max_delay_s", 0.1, "A frame that has fallen behind the best of its stream by more is dropped, not drawn. "
+    Parameter("max_delay_s", 0.14, "A frame that has fallen behind the best of its stream by more is dropped, not drawn. "
               "The graph sets it to what is left of the display's playout delay: nobody would see the frame later.",
               minimum=0.05, maximum=60.0),
     Parameter("jpeg_quality", 85, "Of image_raw/compressed.", minimum=30, maximum=100),

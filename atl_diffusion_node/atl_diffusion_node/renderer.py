@@ -54,7 +54,9 @@ FADE = fade_out(*WINDOW)
 
 def repaint_share(change: np.ndarray) -> np.ndarray:
     """How much of the network's own picture is taken, (h, w) float32 in [0, 1], for its change (h, w, 3) in grey levels."""
-    share = np.clip((np.abs(change).max(axis=2) - REPAINT_FROM) / (REPAINT_FULL - REPAINT_FROM), 0, 1)
+    red, green, blue = cv2.split(np.abs(change))
+    most = np.maximum(np.maximum(red, green), blue)
+    share = np.clip((most - REPAINT_FROM) / (REPAINT_FULL - REPAINT_FROM), 0, 1)
     return cv2.GaussianBlur(cv2.dilate(share, np.ones((5, 5), np.uint8)), (0, 0), 1.5) * FADE[..., 0]
 
 
@@ -78,6 +80,7 @@ class Identity:
     lip_line: LipLine
     grey: bool  # a picture without colour gets no coloured lips and teeth
     pixels: np.ndarray  # the portrait's region, float32
+    feather: np.ndarray  # (h, w, 3): how much of the drawn face each of them takes
     to_px: np.ndarray  # (2, 2): crop coordinates to portrait pixels, linear part
     base_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: the region's own pixel positions in the picture
     uv_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: where the region's pixels lie in the crop, in its pixels
@@ -92,11 +95,12 @@ class FaceRenderer:
         runtime: what evaluates the networks.
         seed: of the guide noise; the same seed, landmarks and runtime give the same frames to the byte on a CPU.
         steps: network evaluations a frame.
+        covers_teeth: paint the line of lips that shut over teeth (`lips.py`); evaluations leave it out of their baseline.
     """
 
-    def __init__(self, runtime: Runtime, seed: int = 0, steps: int = STEPS):
+    def __init__(self, runtime: Runtime, seed: int = 0, steps: int = STEPS, covers_teeth: bool = True):
         self.runtime, self.steps, self.seed = runtime, steps, seed
-        self.times = StageTimes()
+        self.times, self._covers_teeth = StageTimes(), covers_teeth
         self._warp = FaceWarp(reference_landmarks())
         self._identity: Identity | None = None
         self.reset()
@@ -124,9 +128,10 @@ class FaceRenderer:
         return Identity(
             portrait, crop,
             features=self.runtime.identity(to_network(crop[window]), _raster_input(portrait.neutral, window)),
-            lip_line=LipLine.of(crop, portrait.neutral),
+            lip_line=LipLine.of(crop, portrait.neutral) if self._covers_teeth else LipLine(np.zeros(3), 0.0),
             grey=float(np.percentile(np.ptp(crop.astype(np.float32), axis=2), 99)) < GREY,
             pixels=portrait.picture[rows, columns].astype(np.float32),
+            feather=np.repeat(portrait.feather, 3, axis=2),
             to_px=np.linalg.inv(portrait.transform.matrix[:, :2]).astype(np.float32),
             base_map=np.stack([x, y], axis=-1),
             uv_map=uv_map,
@@ -151,10 +156,10 @@ class FaceRenderer:
             return 1e3 * (clock[-1] - clock[-2])
 
         displacement = self._warp.displacement(identity.portrait.neutral, points, FACE_SIZE)
-        warped = apply_warp(identity.crop, displacement, identity.window)
+        coarse = apply_warp(identity.crop, displacement, identity.window)
         corner = np.array([identity.window[1].start, identity.window[0].start])
-        identity.lip_line.cover(warped, points, lambda xy: xy * FACE_SIZE - corner)
-        warped = to_network(warped)
+        identity.lip_line.cover(coarse, points, lambda xy: xy * FACE_SIZE - corner)
+        warped = to_network(coarse)
         self.times.warp = lap()
         mask = guide_mask(points, FACE_SIZE)[identity.window]
         height, width = (side // 2 for side in WINDOW)
@@ -173,7 +178,7 @@ class FaceRenderer:
         if identity.grey:
             change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
         self.times.network = lap()
-        frame = self._paste(identity, points, displacement, change, 127.5 * (warped[0].transpose(1, 2, 0) + 1))
+        frame = self._paste(identity, points, displacement, change, coarse)
         self.times.paste = lap()
         return frame
 
@@ -186,7 +191,7 @@ class FaceRenderer:
         where it changes much, its own pixels are taken.
 
         Args:
-            change: (h, w, 3) grey levels, of the window. coarse: (h, w, 3), the warped window that it is a change of.
+            change: (h, w, 3) float32, grey levels. coarse: (h, w, 3) uint8, the warped window that it is a change of.
         """
         moved = cv2.remap(displacement, identity.uv_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         source = identity.base_map + cv2.transform(moved, identity.to_px)
@@ -195,10 +200,16 @@ class FaceRenderer:
         corner = np.array([columns.start, rows.start])
         identity.lip_line.cover(warped, points, lambda xy: identity.portrait.transform.to_portrait(xy) - corner)
         delta = cv2.remap(np.ascontiguousarray(change), identity.window_map, None, cv2.INTER_LINEAR)  # 0 outside
-        drawn = cv2.remap(np.dstack([coarse + change, repaint_share(change)]), identity.window_map, None, cv2.INTER_LINEAR)
-        face = warped + delta
-        face += drawn[..., 3:] * (drawn[..., :3] - face)
-        face = identity.pixels + identity.portrait.feather * (face - identity.pixels)
+        share = cv2.remap(repaint_share(change), identity.window_map, None, cv2.INTER_LINEAR)
+        coarse = cv2.remap(coarse, identity.window_map, None, cv2.INTER_LINEAR)
+        # coarse + delta is the network's own picture: share of it, the rest of warped + delta
+        face = np.subtract(coarse, warped, dtype=np.float32)
+        face *= cv2.merge([share] * 3)
+        face += warped
+        face += delta
+        face -= identity.pixels
+        face *= identity.feather
+        face += identity.pixels
         frame = identity.portrait.picture.copy()
         frame[identity.portrait.region] = np.clip(np.rint(face), 0, 255)
         return frame

@@ -1,5 +1,4 @@
 """What evaluates the networks: OpenVINO on a CPU (no torch needed), torch on a GPU; one small interface."""
-import importlib.util
 from importlib import resources
 from pathlib import Path
 from typing import Protocol
@@ -122,8 +121,9 @@ def make_runtime(device: str = "auto", threads: int = 0, precision: str = "auto"
 
 def has_cuda() -> bool:
     """Whether everything that TorchRuntime needs is here."""
-    if not (importlib.util.find_spec("torch") and importlib.util.find_spec("safetensors")):
+    try:
+        import safetensors  # noqa: F401
+        import torch
+    except (ImportError, OSError):  # missing, or a library of theirs is
         return False
-    import torch
-
     return torch.cuda.is_available()

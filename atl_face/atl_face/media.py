@@ -1,4 +1,5 @@
 """Sound, pictures and clips in and out of files: soundfile, PyAV, soxr and Pillow behind four names."""
+import contextlib
 import io
 from fractions import Fraction
 from pathlib import Path
@@ -104,7 +105,7 @@ class ClipWriter:
 
     def __init__(self, path: str | Path, size: tuple[int, int], fps: int = FRAME_RATE,
                  sample_rate: int = SAMPLE_RATE, crf: int = 18):  # fmt: skip
-        self.path = file_to_write(path)
+        self.path, self._failure = file_to_write(path), None
         width, height = size
         if width % 2 or height % 2:
             raise ValueError(f"a clip's sides must be even, not {width}x{height}")
@@ -133,33 +134,42 @@ class ClipWriter:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
         frame.pts, frame.time_base = self._frames, Fraction(1, self._fps)
         self._frames += 1
-        self._try(self._container.mux, self._video.encode(frame))
+        self._try(self._mux, self._video, frame)
 
     def write_audio(self, samples: np.ndarray) -> None:
         """Append mono sound, float32 (n,) in [-1, 1]."""
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples, np.float32)[None], "fltp", "mono")
         frame.sample_rate, frame.pts, frame.time_base = self._rate, self._samples, Fraction(1, self._rate)
         self._samples += samples.size
-        self._try(self._container.mux, self._audio.encode(frame))
+        self._try(self._mux, self._audio, frame)
 
     def close(self) -> None:
         """Flush the encoders and finish the file; safe to call twice."""
-        container, self._container = self._container, None
-        if container is None:
+        if self._container is None:
             return
         if self._frames:
-            self._try(container.mux, self._video.encode(None))
+            self._try(self._mux, self._video, None)
         if self._samples:
-            self._try(container.mux, self._audio.encode(None))
-        self._try(container.close)
+            self._try(self._mux, self._audio, None)
+        self._try(self._container.close)
+        self._container = None
+
+    def _mux(self, stream, frame) -> None:
+        self._container.mux(stream.encode(frame))
 
     def _try(self, write, *arguments) -> None:
         """Call what writes to the file; a folder of that name, a full disk and the like are told in a sentence."""
+        if self._failure is not None:
+            raise self._failure
         try:
             write(*arguments)
         except (av.FFmpegError, OSError) as error:
-            self._container = None
-            raise UserError(f"{self.path} can't be written ({error}).", "unwritable") from error
+            container, self._container = self._container, None
+            with contextlib.suppress(av.FFmpegError, OSError):  # it was told: closing would tell it again
+                if container is not None:
+                    container.close()
+            self._failure = UserError(f"{self.path} can't be written ({error}).", "unwritable")
+            raise self._failure from error
 
     def __enter__(self) -> "ClipWriter":
         return self

@@ -57,7 +57,7 @@ def main(chosen: argparse.Namespace) -> int:
     cv2.setNumThreads(1)
     precision = "auto"
     if chosen.json:
-        file_to_write(chosen.json)  # now, not after minutes
+        chosen.json = file_to_write(chosen.json)  # now, not after minutes
     if chosen.avx2:
         if AVX2.items() - os.environ.items():  # once more, before the libraries are loaded; for the graph's processes too
             os.execve(sys.executable, [sys.executable, "-m", "atl_bringup.cli", *sys.argv[1:]], os.environ | AVX2)

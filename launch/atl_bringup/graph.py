@@ -17,12 +17,12 @@ from atl_face.files import existing_file, file_to_write
 
 NAMESPACE = "/robot_face"
 DISPLAYS = ("web", "window", "file", "none")
-SPENT_S = 0.2
+SPENT_S = 0.16
 """What of the playout delay a frame has used when all goes well: its 40 ms of sound, 80 ms of look-ahead, 40 ms to be drawn
-and sent; and 40 ms to spare. A frame that is later than the rest of the delay allows would not be shown."""
+and sent. A frame that is behind the best ones by more than the rest of the delay would not be shown in time."""
 LEAST_DELAY_S = 0.05
 RECORDING_DELAY_S = 60.0  # the most that a frame of a recording may fall behind its sound before it is dropped
-EVERY_NODES_PARAMETERS = ("qos_overrides.", "use_sim_time")
+EVERY_NODES_PARAMETERS = ("qos_overrides", "use_sim_time", "autostart", "start_type_description_service")
 # Exit codes that say why a node ended: anything else is a crash, and the node is started again.
 EXIT_DONE, EXIT_USER_ERROR = 0, 2
 
@@ -99,7 +99,7 @@ def avatar_graph(
             known = ", ".join(parameters)
             raise UserError(f"There is no node {name!r}: the nodes are {known}.", "bad_parameter")
         for parameter in values:
-            if parameter not in parameters[name] and not parameter.startswith(EVERY_NODES_PARAMETERS):
+            if parameter not in parameters[name] and str(parameter).split(".")[0] not in EVERY_NODES_PARAMETERS:
                 known = ", ".join(parameters[name])
                 raise UserError(f"{name} has no parameter {parameter!r}: it has {known}.", "bad_parameter")
         parameters[name].update(values)
@@ -107,10 +107,12 @@ def avatar_graph(
     if portrait:
         parameters["diffusion"]["portrait"] = _existing(portrait, "picture")
     _set_display(parameters["display"], display, out, port)
-    if "max_delay_s" not in extra.get("diffusion", {}):
-        left_s = max(LEAST_DELAY_S, round(parameters["display"]["playout_delay_s"] - SPENT_S, 3))
+    playout_s = parameters["display"]["playout_delay_s"]
+    if parameters["display"]["sink"] == "file":
         # Nobody watches a recording live: on a machine that is too slow, frames come late, but all of them.
-        parameters["diffusion"]["max_delay_s"] = RECORDING_DELAY_S if out else left_s
+        parameters["diffusion"]["max_delay_s"] = RECORDING_DELAY_S
+    elif "max_delay_s" not in extra.get("diffusion", {}) and isinstance(playout_s, int | float):
+        parameters["diffusion"]["max_delay_s"] = max(LEAST_DELAY_S, round(playout_s - SPENT_S, 3))
 
     stages = [
         _stage(place, name, parameters[name], respawn=not (name == "display" and out))

@@ -52,7 +52,7 @@ class Observer(Node):
         for status in message.status:
             name, figures = status.name.rsplit("/", 1)[-1], {v.key: v.value for v in status.values}
             self.told[name] = figures
-            if has_settled:
+            if has_settled and "frames_shown" in figures:
                 self.settled.setdefault(name, figures)
 
 
@@ -77,9 +77,10 @@ def dropped(frames: dict[int, float]) -> int:
     return int(np.sum(np.maximum(steps - 1, 0)))
 
 
-def counted(first: dict[str, str], last: dict[str, str]) -> dict[str, int]:
-    """What the display did with the frames between two of its reports."""
-    return {name: int(last[name]) - int(first[name]) for name in ("frames_shown", "frames_late", "frames_dropped")}
+def counted(first: dict[str, str], last: dict[str, str]) -> dict[str, int | None]:
+    """What the display did with the frames between two of its reports; None where one of them is missing."""
+    names = ("frames_shown", "frames_late", "frames_dropped")
+    return {name: int(last[name]) - int(first[name]) if name in first and name in last else None for name in names}
 
 
 def node_processes(supervisor: int) -> dict[str, psutil.Process]:
@@ -118,7 +119,7 @@ def main() -> None:
     out.write_text(json.dumps({
         "seconds": seconds, "frames": len(observer.frames), "dropped": dropped(observer.frames),
         "latency": percentiles(latencies(observer.audio, observer.frames)), "nodes": nodes,
-        "display": counted(observer.settled["display"], observer.told["display"]),
+        "display": counted(observer.settled.get("display", {}), observer.told.get("display", {})),
         "cpu_percent_all": round(sum(n["cpu_percent"] for n in nodes.values()), 1),
     }))  # fmt: skip
     executor.shutdown()

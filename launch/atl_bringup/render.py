@@ -54,7 +54,7 @@ def add_parser(subparsers) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Renders; prints one JSON line: frames, seconds of clip, frames per second, ms per frame and stage."""
     cv2.setNumThreads(1)  # its pool would fight with the network's
-    file_to_write(arguments.out)  # now, not after the work
+    arguments.out = file_to_write(arguments.out)  # now, not after the work
     started = time.perf_counter()
     sound = read_audio(arguments.audio)
     portrait = load_portrait(arguments.portrait, limit=arguments.max_height)

@@ -1,5 +1,7 @@
 """Pictures and sounds as people really have them; clips that say what they are."""
 import io
+import subprocess
+import sys
 import wave
 from pathlib import Path
 
@@ -103,6 +105,33 @@ def test_a_clip_that_can_not_be_written_is_told_at_once(tmp_path):
         ClipWriter(tmp_path, (64, 48))
     with pytest.raises(UserError, match="isn't there or can't be written"):
         ClipWriter(tmp_path / "nosuch" / "clip.mp4", (64, 48))
+
+
+FILLS_UP = """
+import resource, signal, sys
+import numpy as np
+from atl_face.errors import UserError
+from atl_face.media import ClipWriter
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))  # the disk is full after 40 kB
+clip, told = ClipWriter(sys.argv[1], (64, 48)), set()
+rng = np.random.default_rng(0)
+for _ in range(200):
+    for write, what in ((clip.write_frame, rng.integers(0, 255, (48, 64, 3), np.uint8)), (clip.write_audio, np.zeros(640))):
+        try:
+            write(what)
+        except UserError as error:
+            told.add(str(error))
+clip.close()
+print(*told, sep="\\n")
+"""
+
+
+def test_a_disk_that_fills_up_is_told_in_one_sentence_however_often_one_writes(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FILLS_UP, tmp_path / "clip.mp4"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert len(done.stdout.splitlines()) == 1 and "can't be written" in done.stdout
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here: no disk that is full")

@@ -39,3 +39,4 @@ def test_the_display_counts_between_two_reports():
     first = {"frames_shown": "10", "frames_late": "3", "frames_dropped": "4"}
     last = {"frames_shown": "110", "frames_late": "3", "frames_dropped": "5"}
     assert counted(first, last) == {"frames_shown": 100, "frames_late": 0, "frames_dropped": 1}
+    assert counted({}, last) == dict.fromkeys(first), "a run too short for two reports"

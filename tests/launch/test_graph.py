@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from atl_bringup.graph import avatar_graph, config_folder, environment, read_parameters
+from atl_bringup.graph import RECORDING_DELAY_S, avatar_graph, config_folder, environment, read_parameters
 from atl_face.errors import UserError
 
 STAGES = ("audio", "landmark", "diffusion", "display")
@@ -105,12 +105,20 @@ def test_the_dds_profile_is_there_and_holds_an_image():
 def test_a_parameter_that_no_node_has_is_refused():
     with pytest.raises(UserError, match="diffusion has no parameter 'ouput_size'.*output_size"):
         avatar_graph(audio="silence", params={"diffusion": {"ouput_size": 720}})
-    avatar_graph(audio="silence", params={"diffusion": {"qos_overrides./robot_face/image_raw.publisher.depth": 2}})
+    for every in ({"qos_overrides./robot_face/image_raw.publisher.depth": 2}, {"qos_overrides": {"/robot_face/image_raw": {}}}):
+        avatar_graph(audio="silence", params={"diffusion": every})
+    with pytest.raises(UserError, match="no parameter True"):
+        avatar_graph(audio="silence", params={"diffusion": {True: 1}})
 
 
-@pytest.mark.parametrize("playout_s, expected_s", [(0.3, 0.1), (1.0, 0.8), (0.2, 0.05)])
+@pytest.mark.parametrize("playout_s, expected_s", [(0.3, 0.14), (1.0, 0.84), (0.2, 0.05)])
 def test_a_frame_may_be_as_late_as_the_playout_delay_allows(playout_s, expected_s):
     graph = avatar_graph(audio="silence", params={"display": {"playout_delay_s": playout_s}})
     assert graph.node("diffusion").parameters["max_delay_s"] == expected_s
     graph = avatar_graph(audio="silence", params={"diffusion": {"max_delay_s": 0.3}})
     assert graph.node("diffusion").parameters["max_delay_s"] == 0.3
+
+
+def test_a_recording_drops_nothing_whatever_the_parameter_file_says(tmp_path):
+    graph = avatar_graph(out=str(tmp_path / "clip.mp4"), params=str(config_folder() / "avatar.yaml"))
+    assert graph.node("diffusion").parameters["max_delay_s"] == RECORDING_DELAY_S

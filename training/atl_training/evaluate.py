@@ -175,7 +175,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     model = SpeechModel()
     renderers = {"ours": FaceRenderer(OpenVinoRuntime(2, folder=arguments.data), steps=arguments.steps),
-                 "warp only": FaceRenderer(WarpOnly())}  # fmt: skip
+                 "warp only": FaceRenderer(WarpOnly(), covers_teeth=False)}  # fmt: skip
     tracked = [t for t in sorted(arguments.grid_tracks.glob("*.npz")) if held_out(t.stem)][: arguments.clips]
     clips = [(arguments.grid_clips / f"{t.stem}.mp4", t) for t in tracked]
     pictures = [p for p in sorted(arguments.portraits.glob("*.jpg")) if held_out(p.stem)]

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from atl_training.corpus.assets import Assets
-from atl_training.corpus.clip import identity_name, make_cast, make_clip
+from atl_training.corpus.clip import VERSION, identity_name, make_cast, make_clip
 from atl_training.corpus.head import HeadKit
 from atl_training.corpus.look import random_scene
 from atl_training.corpus.speech import Speaker
@@ -41,15 +41,23 @@ def _make(makehuman: Path, cache: Path, out: Path, name: str, clips: list[int], 
     return len(clips)
 
 
+def is_finished(truth: Path) -> bool:
+    """Whether a clip is there, made by this version of the generator."""
+    if not truth.exists():
+        return False
+    with np.load(truth) as kept:
+        return int(kept["version"]) == VERSION
+
+
 def make_corpus(makehuman: Path, cache: Path, out: Path, *, identities: int, clips: int, seconds: float, size: int,
                 seed: int, workers: int, draft: bool) -> None:  # fmt: skip
-    """Write the corpus into `out`; clips whose .npz exists are skipped."""
+    """Write the corpus into `out`; finished clips are skipped."""
     out.mkdir(parents=True, exist_ok=True)
     Assets(makehuman, cache)  # parse once before the workers start
     names = [identity_name(seed, index) for index in range(identities)]
     # Everybody's clip n before anybody's clip n + 1: a corpus cut short still has all identities.
     groups = [(name, [index]) for index in range(clips) for name in names]
-    todo = [(name, [i for i in group if not (out / f"{name}_{i}.npz").exists()]) for name, group in groups]
+    todo = [(name, [i for i in group if not is_finished(out / f"{name}_{i}.npz")]) for name, group in groups]
     todo = [(name, group) for name, group in todo if group]
     # One thread per process: llvmpipe rasters in the caller's thread, and no pool of idle threads spins.
     os.environ |= {"LP_NUM_THREADS": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -71,6 +71,8 @@ def load_photo(path: Path) -> Photo:
 def plan(photos: list[Photo], segments: int, rng: np.random.Generator) -> list[Job]:
     """Jobs of `segments` segments a picture, more of those with a shut mouth; donors are drawn from the toothy ones."""
     toothy = [photo for photo in photos if photo.gap > TOOTHY]
+    if not toothy:
+        raise UserError("None of the pictures shows teeth, so there are none to lend: give more pictures, of people who smile.")
     counts = [segments * (SHUT_MORE if photo.gap < SHUT else 1) for photo in photos]
     return [Job(photo, [toothy[i] for i in rng.integers(len(toothy), size=count)])
             for photo, count in zip(photos, counts, strict=True)]  # fmt: skip
