@@ -3,6 +3,7 @@
 import array
 import threading
 import time
+from pathlib import Path
 
 import av
 import numpy as np
@@ -209,3 +210,14 @@ def test_a_bad_image_is_told_and_does_no_harm(graph):
     talker.images.publish(Image(height=9, width=9, encoding="16UC1", step=18))
     graph.wait_for(lambda: [d for d in ear.diagnostics if "16UC1" in d["message"]])
     assert process.poll() is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here: no disk that is full")
+def test_a_clip_that_can_not_be_written_ends_the_node_with_its_sentence(graph):
+    process = graph.start("atl_display_node", sink="file", out="/dev/full")
+    talker = Talker(graph)
+    talker.wait_until_heard()
+    talker.talk(1.0)
+    graph.wait_for(lambda: process.poll() is not None)
+    code, output = graph.stop(process)
+    assert code == 1 and "/dev/full can't be written" in output and "Traceback" not in output

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atl_display_node.recorder import Recorder
+from atl_face.errors import UserError
 from atl_face.media import SYNTHETIC_TAG, ClipWriter
 
 MS = 1_000_000
@@ -135,3 +136,22 @@ def test_the_clip_on_disk_has_frames_sound_and_tag(tmp_path):
         assert clip.metadata["comment"] == SYNTHETIC_TAG
     np.testing.assert_allclose(values, np.arange(50) * 5, atol=4)
     assert samples == pytest.approx(32000, abs=1100)  # AAC works in blocks of 1024
+
+
+def test_a_writer_that_failed_is_left_alone():
+    class Full:
+        def write_audio(self, samples):
+            pass
+
+        def write_frame(self, image):
+            raise UserError("the disk is full")
+
+        def close(self):
+            raise AssertionError("it has failed already")
+
+    recorder = Recorder(lambda size: Full())
+    recorder.take_audio(1, 0, 0, np.zeros(3200, np.int16))
+    with pytest.raises(UserError):
+        recorder.take_frame(0, np.zeros((4, 4, 3), np.uint8))
+    recorder.abandon()
+    recorder.close()
