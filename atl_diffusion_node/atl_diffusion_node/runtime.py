@@ -10,9 +10,9 @@ from atl_face.inference import load_openvino
 
 FACE_SIZE = 256  # pixels of the crop's side
 WINDOW = (208, 192)
-"""Height and width of the part of the crop that the networks see: multiples of 16 for the U-Net's levels. On 40 official
-portraits brows to chin and temple to temple take 0.62 and 0.60 of the crop's side; the rest is left for motion. What
-lies outside is only warped, at 0.61 of the whole crop's cost."""
+"""Height and width of the part of the crop that the networks see: multiples of 16 for the U-Net's levels. A face takes
+about 0.6 of the crop's side, from brows to chin and from temple to temple; the rest is left for motion. What lies outside is
+only warped. 0.61 of the whole crop's area, and so of its cost."""
 MEMORY = ((8, 52, 48), (12, 26, 24), (16, 13, 12))  # (C, H, W) of the temporal memory of WINDOW, see unet.py
 DATA = resources.files(__package__) / "data"
 

@@ -11,7 +11,7 @@ from atl_training.corpus.motion import Performance
 
 STILLS = 4  # per clip
 SMILING_SHARE = 0.75  # the others only part their lips
-GAP = (0.04, 0.22)  # inner lips in eye distances: what toothy smiles of 16 official portraits had
+GAP = (0.04, 0.22)  # inner lips in eye distances: about what toothy smiles in official portraits show
 
 
 def pose_stills(rng: np.random.Generator, head: Head, count: int = STILLS) -> Performance:
