@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--bf16", action="store_true",
-                        help="autocast: up to twice as fast on Zen 4 and 5, half as fast on Xeons without AMX: measure first")  # fmt: skip
+                        help="autocast: up to twice as fast on Zen 4 and 5, half as fast on Xeons without AMX")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
