@@ -1,5 +1,5 @@
 # ATL Avatar: `make avatar` is the whole way from a fresh machine to a talking face.
-.PHONY: help setup avatar test lint clean
+.PHONY: help setup avatar test training lint clean
 .DEFAULT_GOAL := help
 export PYTHON AUDIO PORTRAIT OUT PORT
 
@@ -17,6 +17,9 @@ avatar: setup ## Start the whole graph and print the address of the page with th
 
 test: setup ## All tests
 	@.venv/bin/atl-python -m pytest tests
+
+training: ## Environment of corpus, training and evaluation, with the command .venv-training/bin/atl-corpus
+	@tools/setup_training.sh
 
 lint: setup ## Style, and who may import whom
 	@.venv/bin/ruff check .

@@ -25,7 +25,7 @@ PIVOT = np.array([0.0, 1.25, 0.95])
 BLINK_CLOSES = 0.92  # of the eye's height at weight 1: landmarks of shut lids keep the lashes' breadth apart
 # below each inner-lip pair and above it, the outer-lip points that follow when a parted mouth is closed
 _OUTER_UPPER, _OUTER_LOWER = (50, 51, 52), (58, 57, 56)
-_RIGID = np.r_[0:3, 14:17, 27:36, 36, 39, 42, 45]  # points that speech leaves alone: temples, nose, eye corners
+RIGID = np.r_[0:3, 14:17, 27:36, 36, 39, 42, 45]  # points that speech leaves alone: temples, nose, eye corners
 
 
 def load_basis() -> tuple[np.ndarray, np.ndarray]:
@@ -74,12 +74,16 @@ class PortraitFace:
 
     Args:
         neutral: (68, 3) landmarks of the portrait as it is, any unit (crop coordinates in the graph).
+
+    Attributes:
+        basis: (52, 68, 3) displacement per weight on this face, in the neutral's unit.
+        scale: its eye distance, in the neutral's unit.
     """
 
     def __init__(self, neutral: np.ndarray):
         basis, average = load_basis()
         self.scale = float(eye_distance(neutral))
-        pose = rigid_fit(average[_RIGID], neutral[_RIGID] / self.scale)
+        pose = rigid_fit(average[RIGID], neutral[RIGID] / self.scale)
         self._neutral = close_lips(np.asarray(neutral, np.float64))
         gain = np.ones((52, 68, 1))
         for side, own, mean in zip(("left", "right"), eye_openness(neutral), eye_openness(average), strict=True):
@@ -89,15 +93,15 @@ class PortraitFace:
                 rest = average[lower, 1] - average[upper, 1]
                 closing = basis[blink, upper, 1] - basis[blink, lower, 1]
                 gain[blink, pair] = BLINK_CLOSES * rest / closing * own / mean
-        self._basis = (basis * gain) @ pose.T * self.scale
+        self.basis = (basis * gain) @ pose.T * self.scale
         # a wider or narrower mouth than average opens in proportion: sideways motion scales with its width
         own, mean = (np.ptp(p[OUTER_LIPS, 0]) / eye_distance(p) for p in (neutral, average))
-        self._basis[:, 48:68, 0] *= np.clip(own / mean, 0.7, 1.4)
+        self.basis[:, 48:68, 0] *= np.clip(own / mean, 0.7, 1.4)
         eyes = (neutral[EYE_RIGHT].mean(0) + neutral[EYE_LEFT].mean(0)) / 2
         self._pivot = eyes + (pose @ PIVOT) * self.scale
 
     def points(self, weights: np.ndarray, rotation=(0.0, 0.0, 0.0), translation=(0.0, 0.0, 0.0)) -> np.ndarray:
         """Landmarks (68, 3) for weights (52,), head rotation (pitch, yaw, roll) rad, translation in eye distances."""
-        shape = self._neutral + np.tensordot(weights, self._basis, 1)
+        shape = self._neutral + np.tensordot(weights, self.basis, 1)
         turn = rotation_matrix(*rotation)
         return (shape - self._pivot) @ turn.T + self._pivot + np.asarray(translation) * self.scale

@@ -1,13 +1,14 @@
 """Figures of the whole way, sound to frames, as the issue asks for them; ground truth and baselines in the same table.
 
-    python -m atl_training.evaluate --grid-clips DIR --grid-tracks DIR --portraits DIR --out docs/results.json
+    python -m atl_training.evaluate --grid SHARDS --portraits DIR --out docs/results.json
 
 What is drawn is judged by mediapipe, which also finds the portrait's landmarks (but draws nothing): a second opinion is
-dlib's face embedding. GRID clips and portraits are the held-out ones of their folders (`splits.held_out`, by file name), which
+dlib's face embedding. GRID clips (loaded by `atl-corpus load`) and portraits are the held-out ones (`splits.held_out`), which
 no training saw; so are the impostors. dlib's floor is the distance of the portrait to itself, blurred by a pixel.
 """
 import argparse
 import json
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -17,13 +18,13 @@ from tqdm import tqdm
 from atl_diffusion_node.portrait import Portrait, default_portrait_path, fit_portrait, load_portrait
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import OpenVinoRuntime
-from atl_face.detect import FaceTracker
-from atl_face.media import read_audio, read_frames
 from atl_face.stream import SAMPLE_RATE
 from atl_face.topology import eye_openness, is_closed, lip_gap
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import landmarks_of
+from atl_training import quality
 from atl_training.landmarks.judge import best_lag, correlation
+from atl_training.shards import Sample, read_shards
 from atl_training.splits import held_out
 
 HEIGHT_PX = 512
@@ -67,11 +68,7 @@ class Embedder:
 
 def track(frames: list[np.ndarray]) -> np.ndarray:
     """Landmarks (T, 68, 3) that mediapipe sees in drawn frames; NaN where it sees none."""
-    tracker = FaceTracker()
-    tracker(frames[0])
-    found = [tracker(f) for f in frames]
-    tracker.close()
-    return np.stack([np.full((68, 3), np.nan) if p is None else p for p in found])
+    return np.stack([np.full((68, 3), np.nan) if points is None else points for points in quality.track(frames)])
 
 
 def draw(renderer: FaceRenderer, portrait: Portrait, points: list[np.ndarray]) -> list[np.ndarray]:
@@ -91,15 +88,13 @@ def mean_of(rows: list[dict[str, float]]) -> dict[str, float]:
     return {key: round(float(np.mean([row[key] for row in rows])), 3) for key in rows[0]} | {"clips": len(rows)}
 
 
-def on_grid(renderers: dict[str, FaceRenderer], model: SpeechModel, clips: list[tuple[Path, Path]]) -> dict:
+def on_grid(renderers: dict[str, FaceRenderer], model: SpeechModel, clips: list[Sample]) -> dict:
     """Held-out GRID clips, the clip's first frame as portrait: drawn against the real lips, and against the driving ones."""
     rows: dict[str, list[dict[str, float]]] = {}
-    for video, tracked in tqdm(clips, desc="GRID"):
-        first = next(read_frames(video))
-        with np.load(tracked) as data:
-            real = data["landmarks"]
+    for clip in tqdm(clips, desc="GRID"):
+        first, real = clip.frames()[0], clip.arrays["landmarks"]
         portrait = fit_portrait("grid", first, real[0].astype(np.float64), (first.shape[0], first.shape[1]))
-        made = landmarks_of(read_audio(video), portrait.neutral, model)[: len(real)]
+        made = landmarks_of(clip.audio, portrait.neutral, model)[: len(real)]
         points = [f.points for f in made]
         real = real[: len(points)]
         rows.setdefault("landmarks against real", []).append(follows(lip_gap(real), lip_gap(np.stack(points))))
@@ -163,28 +158,27 @@ def in_silence(renderer: FaceRenderer, model: SpeechModel, portrait: Portrait, s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--grid-clips", type=Path, required=True)
-    parser.add_argument("--grid-tracks", type=Path, required=True)
+    parser.add_argument("--grid", type=Path, required=True, help="GRID as shards")
     parser.add_argument("--portraits", type=Path, required=True, help="folder of pictures of strangers")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=20)
     parser.add_argument("--people", type=int, default=24)
     parser.add_argument("--steps", type=int, default=1)
-    parser.add_argument("--data", type=Path, help="folder with other weights than the shipped")
+    parser.add_argument("--renderer", type=Path, help="folder with another renderer than the shipped")
+    parser.add_argument("--speech", type=Path, help="another landmark network (.onnx) than the shipped")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    model = SpeechModel()
-    renderers = {"ours": FaceRenderer(OpenVinoRuntime(2, folder=arguments.data), steps=arguments.steps),
+    model = SpeechModel(path=arguments.speech)
+    renderers = {"ours": FaceRenderer(OpenVinoRuntime(2, folder=arguments.renderer), steps=arguments.steps),
                  "warp only": FaceRenderer(WarpOnly(), covers_teeth=False)}  # fmt: skip
-    tracked = [t for t in sorted(arguments.grid_tracks.glob("*.npz")) if held_out(t.stem)][: arguments.clips]
-    clips = [(arguments.grid_clips / f"{t.stem}.mp4", t) for t in tracked]
+    clips = list(islice((sample for sample in read_shards([arguments.grid]) if sample.held_out), arguments.clips))
     pictures = [p for p in sorted(arguments.portraits.glob("*.jpg")) if held_out(p.stem)]
     strangers = [load_portrait(p, HEIGHT_PX) for p in pictures[: arguments.people]]
     embed = Embedder()
     impostors = [e for p in pictures[arguments.people :] if (e := embed(load_portrait(p, HEIGHT_PX).picture)) is not None]
     result = {
         "grid": on_grid(renderers, model, clips),
-        "portraits": on_portraits(renderers, model, strangers, read_audio(clips[0][0]), embed, impostors[:IMPOSTORS]),
+        "portraits": on_portraits(renderers, model, strangers, clips[0].audio, embed, impostors[:IMPOSTORS]),
         "silence": in_silence(renderers["ours"], model, load_portrait(default_portrait_path(), HEIGHT_PX)),
         "runtime": renderers["ours"].runtime.name, "steps": arguments.steps, "impostors": len(impostors[:IMPOSTORS]),
     }  # fmt: skip

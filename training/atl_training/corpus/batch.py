@@ -1,73 +1,218 @@
-"""Many clips on several processes: resumable, the same for the same seed, first clip of everybody first."""
+"""A whole corpus: many people's clips on many processes, resumable, in shards.
 
-import multiprocessing
+    atl-corpus make --out corpus
+
+The unit of work is a person: setting up a head costs as much as a second of its video. Each finished clip lies in OUT/.parts
+as a tar file of its own until all people of its shard are there; a shard is joined, then its parts are deleted. So a
+kill at any point costs the clips in progress and nothing else.
+"""
+import argparse
+import fcntl
+import json
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import lru_cache
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from atl_training.corpus.assets import Assets
-from atl_training.corpus.clip import VERSION, identity_name, make_cast, make_clip
+from atl_face.errors import UserError
+from atl_face.stream import FRAME_RATE
+from atl_training.corpus.assets import Assets, find_makehuman
+from atl_training.corpus.cast import identity_name, make_cast
+from atl_training.corpus.clip import VERSION, make_clip
+from atl_training.corpus.engines import ENGINES, run_jobs
 from atl_training.corpus.head import HeadKit
 from atl_training.corpus.look import random_scene
+from atl_training.corpus.recordings import Recordings
+from atl_training.corpus.replay import Motions
+from atl_training.corpus.script import Sources
 from atl_training.corpus.speech import Speaker
+from atl_training.shards import join_shards, write_shard
+
+PEOPLE_A_SHARD = 20  # 40 clips of 4.6 s are about 30 MB
+LICENCES = ("any", "cc0")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a corpus is made of; two runs of one plan make the same corpus. draft: without pictures, for which size is that of
+    the frame that the landmarks are given in."""
+
+    seed: int
+    identities: int
+    clips: int
+    seconds: float
+    size: int
+    draft: bool
+    licence: str
+    recordings: bool
+    motions: bool
+    version: int = VERSION
+
+    def shards(self) -> dict[str, list[str]]:
+        """Shard name -> its people."""
+        names = [identity_name(self.seed, index) for index in range(self.identities)]
+        starts = range(0, len(names), PEOPLE_A_SHARD)
+        return {f"corpus-s{self.seed}-{number:05d}": names[at : at + PEOPLE_A_SHARD] for number, at in enumerate(starts)}
+
+    def keys(self, name: str) -> list[str]:
+        """The clips of a person."""
+        return [f"{name}_{index}" for index in range(self.clips)]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run finds things."""
+
+    makehuman: Path
+    cache: Path
+    parts: Path
+    recordings: Path | None
+    motions: Path | None
 
 
 @lru_cache(maxsize=1)
-def _workshop(makehuman: Path, cache: Path, size: int, draft: bool):
+def _workshop(plan: Plan, places: Places):
     """What a worker process keeps: assets, kit, speech engines, OpenGL context."""
     cv2.setNumThreads(1)
-    assets = Assets(makehuman, cache)
+    assets = Assets(places.makehuman, places.cache)
     kit = HeadKit(assets)
-    if draft:
-        return assets, kit, Speaker(cache), None
+    sources = Sources(
+        Speaker(places.cache),
+        Recordings(places.recordings) if places.recordings else None,
+        Motions(places.motions) if places.motions else None,
+        free=plan.licence == "cc0",
+    )
+    if plan.draft:
+        return assets, kit, sources, None
     from atl_training.corpus.renderer import Renderer  # only here: a draft needs no OpenGL
 
-    return assets, kit, Speaker(cache), Renderer(kit, size)
+    return assets, kit, sources, Renderer(kit, plan.size)
 
 
-def _make(makehuman: Path, cache: Path, out: Path, name: str, clips: list[int], seconds: float, size: int,
-          draft: bool) -> int:  # fmt: skip
-    assets, kit, speaker, renderer = _workshop(makehuman, cache, size, draft)
+def _make_person(plan: Plan, places: Places, name: str) -> tuple[str, int]:
+    """Write what is missing of a person's clips; returns their name and how many were written."""
+    todo = [index for index, key in enumerate(plan.keys(name)) if not (places.parts / f"{key}.tar").exists()]
+    if not todo:
+        return name, 0
+    assets, kit, sources, renderer = _workshop(plan, places)
     cast = make_cast(assets, kit, name)
-    for number, index in enumerate(clips):
-        if renderer is not None and number == 0:
-            renderer.set_head(cast.head, cast.person, random_scene(np.random.default_rng(0)))
-        make_clip(cast, index, out, speaker, renderer, seconds=seconds, size=size)
-    return len(clips)
+    if renderer is not None:
+        renderer.set_head(cast.head, cast.person, random_scene(np.random.default_rng(0)))
+    for index in todo:
+        sample = make_clip(cast, index, sources, renderer, seconds=plan.seconds, size=plan.size)
+        write_shard(places.parts / f"{sample.key}.tar", [sample])
+    return name, len(todo)
 
 
-def is_finished(truth: Path) -> bool:
-    """Whether a clip is there, made by this version of the generator."""
-    if not truth.exists():
-        return False
-    with np.load(truth) as kept:
-        return int(kept["version"]) == VERSION
+def make_corpus(plan: Plan, places: Places, out: Path, *, part: tuple[int, int] = (0, 1), engine: str = "local",
+                workers: int) -> int:  # fmt: skip
+    """Make the shards of a plan that are not in `out` yet; of them only every part[1]-th, beginning with part[0]. Returns
+    how many clips were made now."""
+    Assets(places.makehuman, places.cache)  # parsed once, before the workers start
+    shards = list(plan.shards().items())[part[0] :: part[1]]
+    missing = {shard: people for shard, people in shards if not (out / f"{shard}.tar").exists()}
+    waiting = {shard: set(people) for shard, people in missing.items()}
+    jobs = [name for people in missing.values() for name in people]
+    made = plan.clips * sum(len(people) for shard, people in shards if shard not in missing)
+    count = 0
+    with tqdm(total=made + len(jobs) * plan.clips, initial=made, unit="clip", smoothing=0.05) as bar:
+        for name, written in run_jobs(engine, partial(_make_person, plan, places), jobs, workers):
+            count += written
+            bar.update(plan.clips)
+            shard = next(shard for shard, people in waiting.items() if name in people)
+            waiting[shard].discard(name)
+            if not waiting[shard]:
+                keys = [key for person in missing[shard] for key in plan.keys(person)]
+                parts = [places.parts / f"{key}.tar" for key in keys]
+                join_shards(out / f"{shard}.tar", parts)
+                for path in parts:
+                    path.unlink()
+    return count
 
 
-def make_corpus(makehuman: Path, cache: Path, out: Path, *, identities: int, clips: int, seconds: float, size: int,
-                seed: int, workers: int, draft: bool) -> None:  # fmt: skip
-    """Write the corpus into `out`; finished clips are skipped."""
+@contextmanager
+def _sole_run(out: Path, plan: Plan, part: tuple[int, int]) -> Iterator[None]:
+    """Hold the folder's part for this run and this plan; raises UserError where that can't be."""
     out.mkdir(parents=True, exist_ok=True)
-    Assets(makehuman, cache)  # parse once before the workers start
-    names = [identity_name(seed, index) for index in range(identities)]
-    # Everybody's clip n before anybody's clip n + 1: a corpus cut short still has all identities.
-    groups = [(name, [index]) for index in range(clips) for name in names]
-    todo = [(name, [i for i in group if not is_finished(out / f"{name}_{i}.npz")]) for name, group in groups]
-    todo = [(name, group) for name, group in todo if group]
-    # One thread per process: llvmpipe rasters in the caller's thread, and no pool of idle threads spins.
-    os.environ |= {"LP_NUM_THREADS": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    fresh = multiprocessing.get_context("spawn")  # a fork would inherit numpy's threads
-    total = sum(len(group) for _, group in todo)
-    with ProcessPoolExecutor(workers, mp_context=fresh) as pool, tqdm(total=total, unit="clip") as bar:
-        jobs = [pool.submit(_make, makehuman, cache, out, name, group, seconds, size, draft) for name, group in todo]
+    with (out / f".lock-{part[0]}-of-{part[1]}").open("w") as lock:
         try:
-            for job in as_completed(jobs):
-                bar.update(job.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # don't work on for hours before saying what is wrong
-            raise
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"Another run is writing into {out}: wait for it, or give another --out or --shard.") from error
+        kept, wanted = out / "plan.json", json.dumps(asdict(plan), indent=1)
+        if kept.exists() and kept.read_text() != wanted:
+            raise UserError(f"{out} holds a corpus of other settings ({kept}): give another --out, or the same settings.")
+        kept.write_text(wanted)
+        yield
+
+
+def _note_run(out: Path, part: tuple[int, int], seconds: float, options: argparse.Namespace) -> None:
+    """Add this run's time to OUT/run.json, which the data card tells."""
+    path = out / ("run.json" if part[1] == 1 else f"run-{part[0]}-of-{part[1]}.json")
+    before = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
+    command = " ".join(["atl-corpus", *map(shlex.quote, sys.argv[1:])])
+    machine = f"{platform.machine()}, {os.cpu_count()} threads"
+    path.write_text(json.dumps({"command": command, "seconds": round(before + seconds, 1), "machine": machine,
+                                "workers": options.workers, "engine": options.engine}, indent=1))  # fmt: skip
+
+
+def _part(text: str) -> tuple[int, int]:
+    """`i/n`, i from 1, as (i - 1, n)."""
+    try:
+        index, count = (int(word) for word in text.split("/"))
+    except ValueError:
+        index, count = 0, 0
+    if not 1 <= index <= count:
+        raise argparse.ArgumentTypeError(f"must be i/n with 1 <= i <= n, as 2/8, not {text!r}")
+    return index - 1, count
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, not {text!r}")
+    return int(text)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards; a run into it goes on where it stopped")
+    parser.add_argument("--identities", type=_positive, default=400)
+    parser.add_argument("--clips", type=_positive, default=2, help="of a person (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=4.6, help="of a clip (%(default)s: with the other defaults an hour)")
+    parser.add_argument("--size", type=_positive, default=288, help="px, even (%(default)s: the renderer's 256 px crop fits in)")
+    parser.add_argument("--seed", type=int, default=0, help="namespace of the identities: other seeds are other people")
+    parser.add_argument("--draft", action="store_true", help="sound and ground truth only")
+    parser.add_argument("--licence", choices=LICENCES, default="any", help="cc0: only what is CC0 or public domain")
+    parser.add_argument("--recordings", type=Path, help="real voices: what `atl-corpus recordings` wrote")
+    parser.add_argument("--motions", type=Path, help="real motion: what `atl-corpus motions` wrote")
+    parser.add_argument("--shard", type=_part, default=(0, 1), metavar="i/n", help="this machine's share of the shards")
+    parser.add_argument("--engine", choices=ENGINES, default="local")
+    parser.add_argument("--workers", type=_positive, default=os.cpu_count(), help="processes (one a core)")
+
+
+def run(options: argparse.Namespace) -> None:
+    if options.size % 2 or options.seconds < 2:
+        raise UserError("--size must be even (H.264 wants it) and --seconds at least 2 (a sentence has to fit).")
+    plan = Plan(options.seed, options.identities, options.clips, options.seconds, options.size, options.draft,
+                options.licence, options.recordings is not None, options.motions is not None)  # fmt: skip
+    places = Places(find_makehuman(options.makehuman_data), options.cache, options.out / ".parts", options.recordings,
+                    options.motions)  # fmt: skip
+    began = time.time()
+    with _sole_run(options.out, plan, options.shard):
+        places.parts.mkdir(exist_ok=True)
+        try:
+            clips = make_corpus(plan, places, options.out, part=options.shard, engine=options.engine, workers=options.workers)
+        finally:
+            _note_run(options.out, options.shard, time.time() - began, options)
+    seconds, material = time.time() - began, clips * plan.seconds
+    print(f"{clips} clips, {material / 3600:.2f} h, made in {seconds:.0f} s: {material * FRAME_RATE / seconds:.1f} frames/s, "
+          f"{material / seconds:.1f} x real time")  # fmt: skip

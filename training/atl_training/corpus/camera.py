@@ -5,13 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 NEAR_DM, FAR_DM = 1.0, 60.0
+MM_PER_DM = 100.0
+IMAGE_AXES = np.array([1.0, -1.0, -1.0])  # mesh (x right, y up, z to viewer) -> image (x right, y down, z away)
 
 
 @dataclass(frozen=True)
 class Camera:
     """Square picture of `size` px. `eye_px`: px of the resting outer-eye-corner distance; `eye_line`: its height, 0..1.
 
-    yaw, pitch (rad): how far the camera stands to the image's right / above, looking at the face.
+    yaw, pitch (rad): how far the camera stands to the image's right / above, looking at the face. roll (rad): how far it is
+    tilted; + turns the picture's content clockwise.
     """
 
     size: int
@@ -23,6 +26,7 @@ class Camera:
     eye_column: float = 0.5
     yaw: float = 0.0
     pitch: float = 0.0
+    roll: float = 0.0
 
     @property
     def px_per_dm(self) -> float:
@@ -39,7 +43,9 @@ class Camera:
         )
         right = np.cross([0.0, 1.0, 0.0], back)
         right /= np.linalg.norm(right)
-        return right, np.cross(back, right), back
+        up = np.cross(back, right)
+        c, s = np.cos(self.roll), np.sin(self.roll)
+        return c * right + s * up, c * up - s * right, back
 
     @property
     def position(self) -> np.ndarray:
@@ -59,6 +65,14 @@ class Camera:
             [t, 0, 0, 0], [0, t, 0, 0], [0, 0, (FAR_DM + NEAR_DM) / depth, 2 * FAR_DM * NEAR_DM / depth], [0, 0, -1, 0],
         ])  # fmt: skip
         return projection @ view
+
+    def matrix(self) -> np.ndarray:
+        """(3, 4): what a pinhole camera does to points in millimetres, axes x right, y down, z away, origin in `target`:
+        (u, v, w) = matrix @ (x, y, z, 1), pixel = (u, v) / w."""
+        right, up, back = self._axes()
+        focal, half = self.size / (2 * np.tan(self.fov / 2)), self.size / 2
+        rows = np.stack([focal * right - half * back, -focal * up - half * back, -back])
+        return np.hstack([rows * IMAGE_AXES / MM_PER_DM, (rows @ (self.target - self.position))[:, None]])
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Points (..., 3) dm -> (..., 3) px: x right, y down from the top left, z away from the viewer, 0 at the eyes."""

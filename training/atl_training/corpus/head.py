@@ -7,13 +7,14 @@ import scipy.sparse as sparse
 
 from atl_face.topology import LIP_PAIRS, eye_distance
 from atl_training.corpus.assets import LANDMARK_VERTICES, LEFT_EYE, RIGHT_EYE, UNITS, UPPER_TEETH, Assets
+from atl_training.corpus.dentition import Dentition, arrange, teeth_of
 from atl_training.corpus.identity import Identity
 from atl_training.corpus.meshdata import Proxy
 
 UNIT = {name: row for row, name in enumerate(UNITS)}
 NECK_PIVOT = np.array([0.0, 6.35, 0.35])  # dm: about where the skull nods on the neck
+SKULL_CENTRE = (0.0, 7.35, 0.2)
 BODY_BOTTOM_Y = 3.9  # dm: below the chest; even the widest framing ends above
-IMAGE_AXES = np.array([1.0, -1.0, -1.0])  # mesh (x right, y up, z to viewer) -> image (x right, y down, z away)
 
 # Length of each asset's reference box along x, y, z in the units of its offsets (from MakeHuman's .mhclo files).
 _SCALE_PAIRS = ((5399, 11998), (791, 881), (962, 5320))
@@ -108,16 +109,19 @@ def _triangles(faces: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 class Head:
-    """A person's render mesh. Every part moves with the 53 units except hair and cloth.
+    """A person's render mesh. Every part moves with the 53 units except hair, cloth and glasses.
 
-    hair, brow, lashes, teeth: asset names; hair may be None. rest_brow: how much the resting brow is lifted
-    (hm08's resting face looks stern). The rest pose is folded into V0: lips shut, brow lifted, all weights 0.
+    hair, brow, lashes, teeth: asset names; hair may be None. dentition: how the single teeth stand. glasses: their part, or
+    None. rest_brow: how much the resting brow is lifted (hm08's resting face looks stern). hair_lift: how far the hair is
+    moved away from the skull, so that a raised brow stays under it; .02 is 2 mm. The rest pose is folded into V0: lips shut,
+    brow lifted, all weights 0.
     """
 
     MOVING = ("body", "eyes", "teeth", "tongue", "brow", "lash")
 
     def __init__(self, kit: HeadKit, identity: Identity, *, hair: str | None, brow: str, lashes: str, teeth: str,
-                 rest_brow: float = 0.22):  # fmt: skip
+                 dentition: Dentition | None = None, glasses: Part | None = None, rest_brow: float = 0.22,
+                 hair_lift: float = 0.0):  # fmt: skip
         base = identity.vertices
         self.identity = identity
         parts = [
@@ -131,10 +135,15 @@ class Head:
         ]
         if hair:
             parts.append(kit.proxy_part("hair", f"hair/{hair}/{hair}.json", base))
+        if glasses:
+            parts.append(glasses)
         self.parts: list[Part] = parts
         self.start = np.cumsum([0] + [part.matrix.shape[0] for part in parts])
         v0 = np.concatenate([part.matrix @ base + part.offset for part in parts]).astype(np.float32)
-        self._seat_teeth(kit.assets.proxy(f"teeth/{teeth}/{teeth}.json"), base, v0)
+        if hair:
+            strands = self.part_slice("hair")
+            v0[strands] += np.float32(hair_lift) * (v0[strands] - np.float32(SKULL_CENTRE))
+        self._seat_teeth(kit.assets.proxy(f"teeth/{teeth}/{teeth}.json"), dentition or Dentition(), base, v0)
         self._set_units(kit.assets.units)
         self.follow = self._head_follow(kit.assets.head_weight)
         self.landmark_rows = kit.landmark_rows  # body is the first part
@@ -152,14 +161,14 @@ class Head:
         index = [part.name for part in self.parts].index(name)
         return slice(int(self.start[index]), int(self.start[index + 1]))
 
-    def _seat_teeth(self, proxy: Proxy, base: np.ndarray, v0: np.ndarray) -> None:
-        """The proxies' teeth sit too high and too wide: lower, narrow and set back teeth and tongue."""
+    def _seat_teeth(self, proxy: Proxy, dentition: Dentition, base: np.ndarray, v0: np.ndarray) -> None:
+        """The proxies' teeth sit too high and too wide: lower, narrow and set back teeth and tongue; then arrange them."""
         size = abs(base[791][1] - base[881][1]) / 2.33
         teeth, tongue = self.part_slice("teeth"), self.part_slice("tongue")
-        v0[teeth] *= np.float32([0.92, 1, 1])
-        v0[teeth] -= np.float32([0, 0.06, 0.03]) * np.float32(size)
+        v0[teeth] *= np.float32([dentition.width, 1, 1])
+        v0[teeth] -= np.float32([0, dentition.drop, dentition.back]) * np.float32(size)
         v0[tongue] -= np.float32([0, 0.05, 0.04]) * np.float32(size)
-        self.upper_teeth = np.flatnonzero(proxy.refs[:, 0] >= UPPER_TEETH.start) + teeth.start
+        self.tooth_shade = arrange(dentition, teeth_of(proxy), proxy.refs[:, 0] >= UPPER_TEETH.start, v0[teeth])
 
     def _set_units(self, units: np.ndarray) -> None:
         columns = [
@@ -183,8 +192,9 @@ class Head:
 
     def _head_follow(self, head_weight: np.ndarray) -> np.ndarray:
         follow = np.concatenate([np.clip(part.matrix @ head_weight, 0, 1) for part in self.parts])
-        for name in ("eyes", "teeth", "tongue", "brow", "lash"):
-            follow[self.part_slice(name)] = 1
+        for part, start, end in zip(self.parts, self.start, self.start[1:], strict=False):
+            if part.name in ("eyes", "teeth", "tongue", "brow", "lash", "glasses"):
+                follow[start:end] = 1
         return follow.astype(np.float32)
 
     def _set_normal_operator(self) -> None:

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 
 from atl_training.corpus.assets import Assets
+from atl_training.corpus.dentition import Dentition, random_dentition
+from atl_training.corpus.glasses import Glasses, random_glasses
 from atl_training.corpus.identity import Identity
 
 HAIR_COLOURS = {  # linear RGB of lit hair
@@ -48,6 +50,10 @@ class Person:
     tongue_tint: np.ndarray
     mouth_dark: float  # 1 usual; larger: darker inside
     shine: float
+    dentition: Dentition
+    glasses: Glasses | None
+    wrinkles: float  # 0..1: how deep they are at rest, and how much expression deepens them
+    wrinkle_seed: int
 
 
 @dataclass
@@ -60,6 +66,9 @@ class Scene:
     fill_colour: np.ndarray
     sky: np.ndarray
     ground: np.ndarray
+    rim_direction: np.ndarray
+    rim_colour: np.ndarray
+    softness: float  # 0 a bare lamp, 1 a large soft box: light reaches around the form
     shadow: float
     exposure: float
     cloth: np.ndarray
@@ -77,21 +86,25 @@ def random_person(assets: Assets, rng: np.random.Generator, identity: Identity) 
     names = names + ["grey"] * (6 if identity.age > 60 else (1 if identity.age > 48 else 0))
     hair_colour = np.array(HAIR_COLOURS[str(rng.choice(names))]) * rng.uniform(0.8, 1.25)
     hair = rng.choice(np.array(MALE_HAIR if identity.is_male else FEMALE_HAIR, dtype=object))
-    if hair == "afro01" and ancestry != "african":
+    if hair == "afro01" and (ancestry != "african" or hair_colour.max() > 0.1):  # its facets show when it is light
         hair = "short04"
-    made_up = not identity.is_male and rng.random() < 0.5
+    if hair is None and identity.age < 16:
+        hair = "short01"
+    made_up = not identity.is_male and rng.random() < 0.5 and identity.age > 15
     irises = IRIS_LIGHT if ancestry == "caucasian" else IRIS_DARK
     yellow = rng.uniform(0, 1)  # of the teeth
     pale = {"african": (0.75, 1.25), "asian": (0.85, 1.08), "caucasian": (0.82, 1.08)}[ancestry]
+    later = rng.spawn(1)[0]  # a stream of its own: the shipped portrait was drawn before these existed
+    cooler = np.array([0.92, 1.0, 1.06]) if ancestry == "african" else np.ones(3)  # those skins are painted too red
     return Person(
         hair=hair,
         brow=f"eyebrow{int(rng.integers(1, 10)):03d}",
         lashes=str(rng.choice(LASHES)) if not identity.is_male else "Eyelashes01",
         teeth=str(rng.choice(TEETH)),
         skin=skin,
-        skin_tone=rng.uniform(*pale) * np.clip(rng.normal(1, 0.04, 3), 0.9, 1.1),
-        freckles=float(max(0, rng.normal(-0.2, 0.5))) if ancestry == "caucasian" else 0.0,
-        stubble=float(rng.choice([0, 0.25, 0.5, 0.9]) * rng.uniform(0.6, 1)) if identity.is_male else 0.0,
+        skin_tone=rng.uniform(*pale) * np.clip(rng.normal(1, 0.04, 3), 0.9, 1.1) * cooler,
+        freckles=float(np.clip(rng.normal(-0.2, 0.5), 0, 0.6)) if ancestry == "caucasian" else 0.0,
+        stubble=float(rng.choice([0, 0.25, 0.5, 0.9]) * rng.uniform(0.6, 1)) if identity.is_male and identity.age > 16 else 0.0,
         stubble_colour=hair_colour * 0.7 + 0.008,
         buzz=float(rng.uniform(0.2, 0.9)) if hair is None else 0.0,
         blush=float(rng.uniform(0, 0.5) if made_up else rng.uniform(0, 0.25)),
@@ -107,12 +120,18 @@ def random_person(assets: Assets, rng: np.random.Generator, identity: Identity) 
         tongue_tint=np.array([0.95, rng.uniform(0.55, 0.85), rng.uniform(0.55, 0.85)]) * rng.uniform(0.8, 1.15),
         mouth_dark=float(rng.uniform(0.6, 1.5)),
         shine=float(rng.uniform(0.4, 1.2)),
+        dentition=random_dentition(later, identity.age),
+        glasses=random_glasses(later, identity.age),
+        wrinkles=float(np.clip((identity.age - 25) / 50, 0, 1) * later.uniform(0.5, 1)),
+        wrinkle_seed=int(later.integers(2**31)),
     )
 
 
 def random_scene(rng: np.random.Generator) -> Scene:
     azimuth, height = rng.uniform(-0.9, 0.9), rng.uniform(0.1, 0.8)
     warm = rng.uniform(-0.12, 0.12)
+    softness = float(rng.choice([0.0, rng.uniform(0, 1)]))
+    behind = float(rng.choice([-1, 1])) * rng.uniform(0.5, 1.0)
     return Scene(
         key_direction=_unit([np.sin(azimuth), height, np.cos(azimuth)]),
         key_colour=np.array([1 + warm, 1, 1 - warm]) * rng.uniform(1.2, 2.1),
@@ -120,7 +139,10 @@ def random_scene(rng: np.random.Generator) -> Scene:
         fill_colour=np.array([1 - warm, 1, 1 + warm]) * rng.uniform(0.2, 0.6),
         sky=np.array([0.50, 0.52, 0.56]) * rng.uniform(0.6, 1.2),
         ground=np.array([0.30, 0.26, 0.24]) * rng.uniform(0.6, 1.2),
-        shadow=float(rng.uniform(0.55, 0.95)),
+        rim_direction=_unit([behind, rng.uniform(0, 0.7), -0.6]),
+        rim_colour=rng.uniform(0.85, 1.15, 3) * float(rng.choice([0, 0, rng.uniform(0.5, 2.0)])),
+        softness=softness,
+        shadow=float(rng.uniform(0.55, 0.95)) * (1 - 0.5 * softness),
         exposure=float(rng.uniform(0.85, 1.15)),
         cloth=rng.uniform(0.02, 0.6, 3) * rng.uniform(0.3, 1),
         neckline=(float(rng.uniform(-0.25, 0.1)), float(rng.choice([0.0, 0.0, 0.5, 0.9]))),

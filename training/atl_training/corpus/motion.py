@@ -1,11 +1,14 @@
-"""Life around the mouth: head pose, blinks, gaze, brows, emotion; and lips that really shut."""
+"""Life around the mouth: head pose, blinks, gaze, brows, emotion, real motion laid over it; and lips that really shut."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from atl_face.topology import ARKIT_52
 from atl_training.corpus.assets import UNITS
-from atl_training.corpus.head import UNIT, Head
+from atl_training.corpus.camera import IMAGE_AXES
+from atl_training.corpus.head import NECK_PIVOT, UNIT, Head
+from atl_training.corpus.rotation import mesh_rotation
 
 # Weights at intensity 1 for MEAD's eight emotions; a name without Left/Right means both sides.
 EMOTIONS: dict[str, dict[str, float]] = {
@@ -18,22 +21,52 @@ EMOTIONS: dict[str, dict[str, float]] = {
     "sad": {"browInnerUp": 0.75, "mouthFrown": 0.45, "mouthShrugLower": 0.15, "eyeBlink": 0.12},
     "surprised": {"browInnerUp": 0.6, "browOuterUp": 0.8, "eyeWide": 0.6, "jawOpen": 0.07},
 }
-EMOTION_SHARES = (0.40, 0.07, 0.06, 0.06, 0.07, 0.20, 0.07, 0.07)  # in the order of EMOTIONS
+NEUTRAL_SHARE = 0.3  # of the clips; the seven others are alike: robots are mostly spoken to without much feeling
+LEVELS = (1, 2, 3)  # MEAD's; level 3 is intensity 1
+BLEND_S = 0.24  # in which real motion takes over and lets go, in its own silence before and after speech
 MAX_TURN = np.radians(15)
 EASE_S = 0.6  # everything eases in from a near-neutral, near-frontal first frame
 GAZE_GAIN = 1 / 0.6  # an eyeLook unit of 1 turns the eye by roughly 35 degrees
 
 
+@dataclass(frozen=True)
+class Mood:
+    """What a clip feels: one of EMOTIONS, its level (0 for neutral, else 1-3) and intensity 0..1."""
+
+    emotion: str
+    level: int
+    intensity: float
+
+
+@dataclass
+class Take:
+    """A stretch of real motion (see `replay.Motion`) that begins at a frame of the clip."""
+
+    start: int
+    weights: np.ndarray  # (t, 52)
+    rotation: np.ndarray
+    translation: np.ndarray
+    shut: np.ndarray
+
+
 @dataclass
 class Performance:
-    """One clip's motion, T frames. Rotation: radians about image axes; see clip.py for their definition."""
+    """One clip's motion, T frames. Rotation: radians about image axes; see rotation.py."""
 
     weights: np.ndarray  # (T, 53)
     rotation: np.ndarray  # (T, 3) pitch, yaw, roll
     shift: np.ndarray  # (T, 3) dm of the neck's pivot, mesh axes
     gaze: np.ndarray  # (T, 2) rad yaw, pitch: + image right, up
-    emotion: str
-    intensity: float
+    spoken: np.ndarray  # (T, 53) what speech alone does, without emotion and life: what a landmark network has to answer
+    felt: np.ndarray  # (T,) intensity of the emotion
+
+
+def random_mood(rng: np.random.Generator) -> Mood:
+    """Neutral in NEUTRAL_SHARE of the draws, else one of the seven others at one of three levels."""
+    if rng.random() < NEUTRAL_SHARE:
+        return Mood("neutral", 0, 0.0)
+    level = int(rng.choice(LEVELS))
+    return Mood(str(rng.choice(list(EMOTIONS)[1:])), level, level / LEVELS[-1] * float(rng.uniform(0.85, 1.0)))
 
 
 def smooth_noise(rng: np.random.Generator, count: int, fps: int, tau_s: float, amplitude: float) -> np.ndarray:
@@ -45,36 +78,74 @@ def smooth_noise(rng: np.random.Generator, count: int, fps: int, tau_s: float, a
 
 
 def perform(rng: np.random.Generator, head: Head, mouth: np.ndarray, shut: np.ndarray, speaking: np.ndarray,
-            loudness: np.ndarray, fps: int, emotion: str | None = None) -> Performance:  # fmt: skip
-    """Add everything but speech to the mouth weights (T, 53); `shut` (T,) says where /m b p/ close the lips."""
+            loudness: np.ndarray, fps: int, mood: Mood, takes: list[Take]) -> Performance:  # fmt: skip
+    """Add everything but speech to the mouth weights (T, 53); `shut` (T,) says where /m b p/ close the lips.
+
+    Where there is a take, its mouth, brows, blinks and head pose are the real ones; gaze and emotion stay ours.
+    """
     count = len(mouth)
     time = np.arange(count) / fps
     ease = np.clip(time / EASE_S, 0, 1)
     ease = ease * ease * (3 - 2 * ease)
-    weights = mouth.copy()
-    shares = np.array(EMOTION_SHARES)
-    emotion = emotion or str(rng.choice(list(EMOTIONS), p=shares / shares.sum()))
-    intensity = float(rng.uniform(0.35, 0.95))
-    level = intensity * np.clip(1 + smooth_noise(rng, count, fps, 1.0, 0.15), 0.4, 1.4) * ease
-    for name, value in EMOTIONS[emotion].items():
-        _add(weights, name, value * level)
-    weights += ease[:, None] * _brows(rng, count, fps, loudness)
-    gaze = _gaze(rng, count, fps) * ease[:, None]
-    _look(weights, gaze)
+    real = [(take, _blend_of(take, count, fps)) for take in takes]
+    spoken, shut = mouth.copy(), shut.copy()
+    for take, blend in real:
+        spoken += blend[:, None] * _SPOKEN * (_padded(take, take.weights, count) - spoken)
+        shut += blend * (_padded(take, take.shut[:, None], count)[:, 0] - shut)
+    life = ease[:, None] * _brows(rng, count, fps, loudness)
     blink = _blinks(rng, time)
-    lid = 1 - weights[:, UNIT["eyeBlinkLeft"]]
-    _add(weights, "eyeBlink", blink * lid)
-    _mouth_asymmetry(rng, weights)
-    _close_lips(rng, head, weights, shut, speaking)
     pitch = rng.normal(0, 3.5) + smooth_noise(rng, count, fps, 0.5, 2.5) + rng.uniform(0, 4) * (loudness - 0.5)
     yaw = rng.normal(0, 4.5) + smooth_noise(rng, count, fps, 0.6, 3.5) + smooth_noise(rng, count, fps, 0.2, 0.8)
     roll = rng.normal(0, 2) + smooth_noise(rng, count, fps, 0.7, 1.8)
-    turn = np.radians(np.stack([pitch, yaw, roll], 1))
-    turn = MAX_TURN * np.tanh(turn / MAX_TURN)
-    rotation = turn * (0.15 + 0.85 * ease[:, None])
+    rotation = MAX_TURN * np.tanh(np.radians(np.stack([pitch, yaw, roll], 1)) / MAX_TURN)
     shift = np.stack([smooth_noise(rng, count, fps, 1.0, a) for a in (0.035, 0.025, 0.05)], 1)
     shift[:, 1] += 0.008 * np.sin(2 * np.pi * time / rng.uniform(3, 5) + rng.uniform(0, 6))  # breath
-    return Performance(np.clip(weights, 0, 1), rotation, shift * ease[:, None], gaze, emotion, intensity)
+    for take, blend in real:
+        weights = _padded(take, take.weights, count)
+        life += blend[:, None] * (weights * _BROWS - life)
+        both = weights[:, [UNIT["eyeBlinkLeft"], UNIT["eyeBlinkRight"]]].mean(1)
+        blink += blend * (both - blink)
+        turned = np.clip(_padded(take, take.rotation, count), -MAX_TURN, MAX_TURN)
+        moved = _neck_shift(head, turned, _padded(take, take.translation, count))
+        rotation += blend[:, None] * (turned - rotation)
+        shift += blend[:, None] * (moved - shift)
+    rotation *= 0.15 + 0.85 * ease[:, None]
+    felt = mood.intensity * np.clip(1 + smooth_noise(rng, count, fps, 1.0, 0.15), 0.4, 1.4) * ease
+    weights = spoken + life
+    for name, value in EMOTIONS[mood.emotion].items():
+        _add(weights, name, value * felt)
+    gaze = _gaze(rng, count, fps) * ease[:, None]
+    _look(weights, gaze)
+    _add(weights, "eyeBlink", blink * (1 - weights[:, UNIT["eyeBlinkLeft"]]))
+    _mouth_asymmetry(rng, weights)
+    _close_lips(rng, head, weights, shut, np.maximum(speaking, sum(blend for _, blend in real)))
+    return Performance(np.clip(weights, 0, 1), rotation, shift * ease[:, None], gaze, np.clip(spoken, 0, 1), felt)
+
+
+_SPOKEN = np.array([name.startswith(("jaw", "mouth", "tongue")) for name in UNITS], float)
+_BROWS = np.array([name.startswith("brow") for name in UNITS], float)
+
+
+def _blend_of(take: Take, count: int, fps: int) -> np.ndarray:
+    """How far a take rules each of `count` frames, (count,): 0 outside, 1 inside, smooth between."""
+    inside = np.arange(count) - take.start
+    edge = np.minimum(inside + 1, len(take.weights) - inside) / (BLEND_S * fps)
+    share = np.clip(edge, 0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def _padded(take: Take, values: np.ndarray, count: int) -> np.ndarray:
+    """A take's values (t, n) in the clip's time, (count, n), held at both ends; n 52 becomes 53, without tongueUp."""
+    rows = np.clip(np.arange(count) - take.start, 0, len(values) - 1)
+    values = values[rows]
+    return np.pad(values, ((0, 0), (0, 1))) if values.shape[1] == len(ARKIT_52) else values
+
+
+def _neck_shift(head: Head, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """Shift of the neck's pivot (T, 3) dm that brings the middle of the eyes to a translation (T, 3) in eye distances."""
+    lever = head.eye_middle() - NECK_PIVOT
+    turned = mesh_rotation(rotation) @ lever - lever
+    return np.clip(translation, -0.25, 0.25) * IMAGE_AXES * head.eye_distance() - turned
 
 
 def _add(weights: np.ndarray, name: str, value) -> None:

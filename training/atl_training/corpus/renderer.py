@@ -14,10 +14,11 @@ from atl_training.corpus.look import Person, Scene
 
 SCENE_CENTRE = np.array([0.0, 7.0, 0.6])
 OPENNESS_DIRECTIONS = 32
-_CASTS_SHADOW = ("body", "hair")
+_CASTS_SHADOW = ("body", "hair")  # a thin frame would cast a dotted line on a map of 512 px
 _BLOCKS_SKY = ("body", "eyes", "hair", "teeth", "tongue")
-_DRAW_ORDER = ("hair", "body", "cloth", "eyes", "teeth", "tongue", "brow", "lash")
+_DRAW_ORDER = ("hair", "body", "cloth", "eyes", "teeth", "tongue", "brow", "lash", "glasses")
 _IDENTITY3 = np.eye(3)
+_SMOOTH = (0.0, 0.0, 0.0, 0.0)
 
 
 class Renderer:
@@ -55,7 +56,8 @@ class Renderer:
         self.white = context.texture((1, 1), 4, b"\xff" * 4)
         self._by_path: dict[str, moderngl.Texture] = {}
         self._owned: list = []
-        self._paint = textures.paint_masks(self.assets.mesh.vertices, kit.body_ids)
+        base = self.assets.mesh.vertices
+        self._paint = np.hstack([textures.paint_masks(base, kit.body_ids), textures.wrinkle_plane(base, kit.body_ids)])
 
     def _texture(self, picture: np.ndarray) -> moderngl.Texture:
         texture = self.context.texture(
@@ -85,8 +87,9 @@ class Renderer:
         context, parts = self.context, head.parts
         starts = np.cumsum([0] + [len(part.render_vertex) for part in parts])
         uvs = np.concatenate([part.render_uv for part in parts]).astype(np.float32)
-        paint = np.zeros((len(head.v0), 4), np.float32)
+        paint = np.zeros((len(head.v0), 6), np.float32)
         paint[head.part_slice("body")] = self._paint
+        paint[head.part_slice("teeth"), :2] = head.tooth_shade
         fixed = np.concatenate([uvs, head.follow[head.render_vertex, None], paint[head.render_vertex]], 1)
         self.vertex_buffer = context.buffer(reserve=len(head.render_vertex) * 6 * 4, dynamic=True)
         fixed_buffer = context.buffer(np.ascontiguousarray(fixed, np.float32))
@@ -101,9 +104,9 @@ class Renderer:
                 indices,
             )
             if part.name in self.HOLED:
-                layout = (fixed_buffer, "2f 1f 16x", "uv", "follow")
+                layout = (fixed_buffer, "2f 1f 24x", "uv", "follow")
             else:
-                layout = (fixed_buffer, "8x 1f 16x", "follow")
+                layout = (fixed_buffer, "8x 1f 24x", "follow")
             self.depth_shapes[part.name] = context.vertex_array(
                 self.holed if part.name in self.HOLED else self.solid,
                 [(self.vertex_buffer, "3f 12x", "position"), layout],
@@ -112,7 +115,8 @@ class Renderer:
             self._owned += [indices, self.shapes[part.name], self.depth_shapes[part.name]]
         data = self.assets.makehuman / "proxies"
         eyes = self._texture(np.dstack([person.iris, np.full(person.iris.shape[:2], 255, np.uint8)]))
-        self._owned.append(eyes)
+        self.wrinkle_map = self._texture(textures.wrinkle_texture(person.wrinkle_seed))
+        self._owned += [eyes, self.wrinkle_map]
         self.colours = {
             "body": self._from_file(Path(person.skin)),
             "eyes": eyes,
@@ -137,7 +141,7 @@ class Renderer:
 
         wanted = [
             kept(self.vertex_buffer, [("position", 3), ("normal", 3)]),
-            kept(fixed_buffer, [("uv", 2), ("follow", 1), ("paint", 4)]),
+            kept(fixed_buffer, [("uv", 2), ("follow", 1), ("paint", 4), ("plane", 2)]),
             kept(self.openness_buffer, [("openness", 1)]),
         ]
         return [layout for layout in wanted if len(layout) > 2]
@@ -155,12 +159,13 @@ class Renderer:
         tints = {
             "body": person.skin_tone, "cloth": scene.cloth, "eyes": (0.8, 0.8, 0.8), "teeth": person.teeth_tint,
             "tongue": person.tongue_tint, "brow": person.brow_colour, "lash": (0.01, 0.01, 0.01),
-            "hair": person.hair_colour,
+            "hair": person.hair_colour, "glasses": person.glasses.colour if person.glasses else (0, 0, 0),
         }  # fmt: skip
         shared = {
             "key_direction": scene.key_direction, "key_colour": scene.key_colour,
             "fill_direction": scene.fill_direction, "fill_colour": scene.fill_colour, "sky": scene.sky,
-            "ground": scene.ground, "shadow_strength": scene.shadow, "exposure": scene.exposure,
+            "ground": scene.ground, "rim_direction": scene.rim_direction, "rim_colour": scene.rim_colour,
+            "softness": scene.softness, "shadow_strength": scene.shadow, "exposure": scene.exposure,
             "lip_tint": person.lip_tint, "lip_gloss": person.lip_gloss, "freckles": person.freckles,
             "stubble": person.stubble, "stubble_colour": person.stubble_colour, "buzz": person.buzz,
             "blush": person.blush, "eye_shadow": person.eye_shadow, "mouth_dark": person.mouth_dark,
@@ -168,14 +173,19 @@ class Renderer:
             "neckline": (-scene.neckline[0], self.head.v0[self.head.landmark_rows[8], 1] - 0.62, scene.neckline[1]),
         }  # fmt: skip
         for name, program in self.programs.items():
-            _set(program, shared | {"tint": tints[name], "pivot": NECK_PIVOT, "colour": 0, "shadow_map": 1, "noise": 2})
+            _set(program, shared | {"tint": tints[name], "pivot": NECK_PIVOT, "colour": 0, "shadow_map": 1, "noise": 2,
+                                     "wrinkle_map": 3})  # fmt: skip
             _matrix(program, "light_projection", light)
         for program in (self.solid, self.holed):
             _set(program, {"pivot": NECK_PIVOT})
 
     def draw(self, vertices: np.ndarray, camera: Camera, *, rotation: np.ndarray = _IDENTITY3,
-             shift: tuple = (0.0, 0.0, 0.0), mouth_open: float = 0.0) -> np.ndarray:  # fmt: skip
-        """Draw vertices (n, 3) of Head.vertices with a head pose (mesh axes): RGB (size, size, 3) uint8."""
+             shift: tuple = (0.0, 0.0, 0.0), mouth_open: float = 0.0, wrinkles: tuple = _SMOOTH) -> np.ndarray:  # fmt: skip
+        """Draw vertices (n, 3) of Head.vertices with a head pose (mesh axes): RGB (size, size, 3) uint8.
+
+        mouth_open: how much light falls into the mouth, 0..1. wrinkles: depth of the four kinds of
+        `textures.wrinkle_texture`, 0..1 each.
+        """
         context, head = self.context, self.head
         self._upload(vertices, head.normals(vertices))
         for program in (*self.programs.values(), self.solid, self.holed):
@@ -193,11 +203,12 @@ class Renderer:
         context.depth_func = "<"
         self.shadow_map.use(1)
         self.noise.use(2)
+        self.wrinkle_map.use(3)
         view = camera.view_projection()
         for name in self.shapes:
             program = self.programs[name]
             _matrix(program, "view_projection", view)
-            _set(program, {"eye": camera.position, "mouth_open": mouth_open, "rim_pass": 0})
+            _set(program, {"eye": camera.position, "mouth_open": mouth_open, "rim_pass": 0, "wrinkles": wrinkles})
         self.target.color_mask = False, False, False, False
         self._draw_depth(view, ("hair",))
         self.target.color_mask = True, True, True, True

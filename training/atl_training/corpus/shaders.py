@@ -1,6 +1,6 @@
 """GLSL of the head renderer. One fragment program per material: `MATERIAL` is defined before the source."""
 
-MATERIALS = ("body", "cloth", "eyes", "teeth", "tongue", "brow", "lash", "hair")
+MATERIALS = ("body", "cloth", "eyes", "teeth", "tongue", "brow", "lash", "hair", "glasses")
 SOFT_EDGED = ("brow", "lash", "hair")  # drawn twice: solid core with depth, then the transparent rim blended
 
 # The head's pose is applied here: each vertex follows the skull by its weight.
@@ -12,16 +12,17 @@ vec3 posed(vec3 p, float follow) { return mix(p, turn * (p - pivot) + pivot + sh
 VERTEX = (
     """#version 330
 in vec3 position; in vec3 normal; in vec2 uv; in float openness; in float follow; in vec4 paint;
+in vec2 plane;
 uniform mat4 view_projection; uniform mat4 light_projection;
 out vec3 place; out vec3 facing; out vec2 at; out vec4 in_light; out float open_sky; out float rest_z; out vec4 painted;
-out vec3 rest;
+out vec3 rest; out vec2 creased;
 """
     + _POSE
     + """
 void main() {
   place = posed(position, follow);
   facing = mix(normal, turn * normal, follow);
-  at = uv; open_sky = openness; rest_z = position.z; painted = paint; rest = position;
+  at = uv; open_sky = openness; rest_z = position.z; painted = paint; rest = position; creased = plane;
   in_light = light_projection * vec4(place, 1);
   gl_Position = view_projection * vec4(place, 1);
 }"""
@@ -29,7 +30,9 @@ void main() {
 
 FRAGMENT = """
 in vec3 place; in vec3 facing; in vec2 at; in vec4 in_light; in float open_sky; in float rest_z; in vec4 painted;
-in vec3 rest;
+in vec3 rest; in vec2 creased;
+uniform sampler2D wrinkle_map; uniform vec4 wrinkles; uniform vec3 rim_direction; uniform vec3 rim_colour;
+uniform float softness;
 uniform sampler2D colour; uniform sampler2DShadow shadow_map; uniform sampler2D noise;
 uniform vec3 eye; uniform vec3 key_direction; uniform vec3 key_colour; uniform vec3 fill_direction;
 uniform vec3 fill_colour; uniform vec3 sky; uniform vec3 ground; uniform vec3 tint;
@@ -69,7 +72,7 @@ void main() {
   if (dot(n, v) < 0.) n = -n;
 #endif
   float alpha = 1.;
-#if MATERIAL >= 5
+#if MATERIAL >= 5 && MATERIAL <= 7
   alpha = texel.a;
   #if MATERIAL == 5
     alpha *= .8;
@@ -107,6 +110,9 @@ void main() {
     albedo = vec3(.22, .05, .05);
     inside = 1.;
   }
+  float groove = dot(texture(wrinkle_map, creased), wrinkles) * (1. - lips);
+  albedo *= 1. - .22 * min(groove, 1.);
+  n = bumped(n, -.010 * groove);
 #ifdef FINE
   n = bumped(n, (dot(texel.rgb, vec3(.33)) * .008 + grain.r * .0025 - hairs * dots * .002) * (1. - inside));
 #endif
@@ -119,7 +125,7 @@ void main() {
   albedo *= tint;
   specular = .5; gloss = 180.;
 #elif MATERIAL == 3
-  albedo = texel.rgb * texel.rgb * tint * 1.3;
+  albedo = texel.rgb * texel.rgb * tint * 1.3 * painted.r * mix(vec3(1), vec3(1, .9, .62), painted.g);
   specular = .25; gloss = 60.; inside = 1.;
 #elif MATERIAL == 4
   albedo *= tint;
@@ -128,10 +134,14 @@ void main() {
   albedo = tint * texel.r * 2.;
   specular = .05 + .10 * texel.r; gloss = 14.;
   wrap = vec3(.4);
+#elif MATERIAL == 8
+  albedo = tint;
+  specular = .3; gloss = 60.;
 #else
   albedo = tint * (.6 + .4 * albedo);
   specular = 0.;
 #endif
+  wrap += .3 * softness;
   float sky_share = open_sky;
   float lit = mix(1., lit_share(), shadow_strength);
   if (inside > .5) {  // darker the deeper behind the front teeth, and the less the mouth is open
@@ -158,6 +168,7 @@ void main() {
   float grazing = 1. - max(dot(n, v), 0.);
   grazing *= grazing;
   float fresnel = .35 + .65 * grazing * grazing;
+  light += rim_colour * (albedo + .04) * grazing * max(dot(n, rim_direction), 0.) * sky_share;
   float h_key = max(dot(n, normalize(key_direction + v)), 0.);
   float h_fill = max(dot(n, normalize(fill_direction + v)), 0.);
   light += 2.2 * shine * specular * fresnel * sky_share

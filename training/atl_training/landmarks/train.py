@@ -1,6 +1,6 @@
 """Train the sound-to-weights network.
 
-    python -m atl_training.landmarks.train --grid-tracks DIR --grid-alignments TSV --corpus DIR --out DIR [--minutes 15]
+    python -m atl_training.landmarks.train --shards DIR... --out DIR
 
 Seeded and resumable (OUT/last.pt); writes OUT/speech_landmarks.safetensors, .onnx and metrics.json.
 """
@@ -19,7 +19,7 @@ from atl_face.topology import LIP_PAIRS, MOUTH, SPEECH_WEIGHTS, WEIGHT
 from atl_landmark_node.face_model import load_basis
 from atl_landmark_node.model import STYLES
 from atl_landmark_node.net import SpeechNet
-from atl_training.landmarks.data import Batches, Utterance, load_corpus, load_grid
+from atl_training.landmarks.data import Batches, load_shards
 from atl_training.landmarks.export import export
 from atl_training.landmarks.judge import judge
 
@@ -69,16 +69,9 @@ class MouthLoss(torch.nn.Module):
         return sum(parts.values()), parts
 
 
-def gather(arguments) -> list[Utterance]:
-    utterances = load_grid(arguments.grid_tracks, arguments.grid_alignments) if arguments.grid_tracks else []
-    return utterances + [u for folder in arguments.corpus for u in load_corpus(folder)]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--grid-tracks", type=Path)
-    parser.add_argument("--grid-alignments", type=Path)
-    parser.add_argument("--corpus", type=Path, nargs="*", default=[], help="folders of the corpus and of recorded voices")
+    parser.add_argument("--shards", type=Path, nargs="+", required=True, help="the studio's clips and loaded real video")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--threads", type=int, default=2)
@@ -88,7 +81,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
 
-    utterances = gather(arguments)
+    utterances = load_shards(arguments.shards)
     held = [u for u in utterances if u.held]
     net, loss_of = SpeechNet(), MouthLoss()
     optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=0.02)

@@ -1,10 +1,10 @@
 """Cut clips into short segments and pack what the renderer trains on: portrait, target, warped portrait, rasters.
 
-    python -m atl_training.renderer.pack --corpus DIR --grid-clips DIR --grid-tracks DIR --out DIR
+    python -m atl_training.renderer.pack --shards DIR --out DIR
 
 A segment is T consecutive frames of a clip, and one other frame or still of it as the portrait; its crop is the
-portrait's, as at run time. Arrays lie in the folder as .npy files and are memory-mapped in training. Held-out identities
-(corpus) and clips (GRID) go to OUT/val, the rest to OUT/train, by `splits.held_out`.
+portrait's, as at run time. Arrays lie in the folder as .npy files and are memory-mapped in training. Held-out clips go to
+OUT/val, the rest to OUT/train.
 """
 import argparse
 from dataclasses import dataclass
@@ -22,54 +22,65 @@ from atl_diffusion_node.renderer import reference_landmarks
 from atl_diffusion_node.runtime import FACE_SIZE
 from atl_diffusion_node.warp import FaceWarp, apply_warp
 from atl_face.align import CropTransform
-from atl_face.media import read_frames
-from atl_training.splits import held_out
+from atl_training.augment import CameraNoise
+from atl_training.shards import Sample, find_shards, read_facts, read_shards
 
 FRAMES = 4  # of a segment: the U-Net's temporal field of view
 NEUTRAL_SHARE = 0.4  # of the segments take the clip's first frame (mouth closed) as portrait ...
 STILL_SHARE = 0.4  # ... and these, where the clip has them, a still that smiles or gapes; the rest any frame
+NOISY_SHARE = 0.3  # of the segments were taken by a worse camera: portraits come from phones and mails
 JITTER = 0.5 / FACE_SIZE  # crop sides: constant landmark error of half the segments, as a predictor would make it
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A clip to be cut: its video, its landmarks (npz with `landmarks` (T, 68, 3) px), and the key that splits it."""
+class Job:
+    """Clips of one shard to be cut, and how many segments of each."""
 
-    name: str
-    video: Path
-    track: Path
-    split_key: str
-    segments: int
+    shard: Path
+    keys: tuple[str, ...]
+    each: int
 
-
-def corpus_clips(folder: Path, segments: int) -> list[Clip]:
-    """Rendered clips `<identity>_<n>.mp4` with their npz; split by identity."""
-    return [Clip(p.stem, p, p.with_suffix(".npz"), p.stem.rsplit("_", 1)[0], segments)
-            for p in sorted(folder.glob("*.mp4")) if p.with_suffix(".npz").exists()]  # fmt: skip
+    @property
+    def segments(self) -> int:
+        return len(self.keys) * self.each
 
 
-def grid_clips(videos: Path, tracks: Path, segments: int, every: int) -> list[Clip]:
-    """Every `every`th GRID clip that `atl_training.grid` tracked; split by clip."""
-    return [Clip(p.stem, videos / f"{p.stem}.mp4", p, p.stem, segments) for p in sorted(tracks.glob("*.npz"))[::every]
-            if not p.stem.endswith(".part")]  # fmt: skip
+def plan(shards: list[Path], each: int, every: int) -> dict[str, list[Job]]:
+    """Jobs per split: every `every`th rendered or filmed clip of the shards, `each` segments of it."""
+    jobs: dict[str, list[Job]] = {"val": [], "train": []}
+    number = 0
+    for shard in find_shards(shards):
+        keys: dict[str, list[str]] = {split: [] for split in jobs}
+        for key, facts in read_facts(shard):
+            if facts["size"]:
+                if number % every == 0:
+                    keys[facts["split"]].append(key)
+                number += 1
+        for split, chosen in keys.items():
+            if chosen:
+                jobs[split].append(Job(shard, tuple(chosen), each))
+    return jobs
 
 
-def cut(clip: Clip, seed: int) -> dict[str, np.ndarray]:
-    """The arrays of a clip's segments, (n, ...) each; see `ARRAYS`."""
+def cut(job: Job, seed: int) -> dict[str, np.ndarray]:
+    """The arrays of the segments of a shard's clips, (n, ...) each; see `ARRAYS`."""
     cv2.setNumThreads(1)
-    rng = np.random.default_rng([seed, *clip.name.encode()])
-    frames = list(read_frames(clip.video))
-    stills = clip.video.with_suffix(".stills.mp4")
-    with np.load(clip.track) as track:
-        landmarks = track["landmarks"]
-        count = min(len(frames), len(landmarks))
-        frames, landmarks = frames[:count], landmarks[:count]
-        if stills.exists():
-            frames += read_frames(stills)
-            landmarks = np.concatenate([landmarks, track["still_landmarks"]])
+    chosen = (sample for sample in read_shards([job.shard]) if sample.key in job.keys)
+    return stack([piece for sample in chosen for piece in _cut_clip(sample, job.each, seed)])
+
+
+def _cut_clip(sample: Sample, segments_wanted: int, seed: int) -> list[dict[str, np.ndarray]]:
+    rng = np.random.default_rng([seed, *sample.key.encode()])
+    frames, landmarks = sample.frames(), sample.arrays["landmarks"]
+    count = min(len(frames), len(landmarks))
+    frames, landmarks = frames[:count], landmarks[:count]
+    if sample.stills:
+        frames += sample.still_frames()
+        landmarks = np.concatenate([landmarks, sample.arrays["still_landmarks"]])
     warp = warper()
     segments = []
-    for _ in range(clip.segments):
+    for _ in range(segments_wanted):
+        camera = CameraNoise(rng) if rng.random() < NOISY_SHARE else None
         kind = rng.random()
         if kind < NEUTRAL_SHARE:
             portrait = 0
@@ -82,11 +93,12 @@ def cut(clip: Clip, seed: int) -> dict[str, np.ndarray]:
         points = transform.to_crop(landmarks[start:start + FRAMES])
         if rng.random() < 0.5:
             points[..., :2] += rng.normal(0, JITTER, (1, 68, 2))
-        segments.append(segment(
-            transform.extract(frames[portrait], FACE_SIZE), transform.to_crop(landmarks[portrait]), points,
-            [transform.extract(f, FACE_SIZE) for f in frames[start:start + FRAMES]], warp,
-        ))  # fmt: skip
-    return stack(segments)
+        pictures = [frames[portrait], *frames[start:start + FRAMES]]
+        if camera:
+            pictures = [camera(picture) for picture in pictures]
+        crops = [transform.extract(picture, FACE_SIZE) for picture in pictures]
+        segments.append(segment(crops[0], transform.to_crop(landmarks[portrait]), points, crops[1:], warp))
+    return segments
 
 
 def warper() -> FaceWarp:
@@ -147,22 +159,15 @@ def pack(jobs: list, cut_job, out: Path, workers: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", type=Path, help="folder of the rendered corpus")
-    parser.add_argument("--grid-clips", type=Path, help="GRID's video files")
-    parser.add_argument("--grid-tracks", type=Path, help="what atl_training.grid wrote")
+    parser.add_argument("--shards", type=Path, nargs="+", required=True, help="rendered corpus, or loaded real video")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--corpus-segments", type=int, default=12, help="segments of a corpus clip")
-    parser.add_argument("--grid-segments", type=int, default=4, help="segments of a GRID clip")
-    parser.add_argument("--grid-every", type=int, default=3, help="take every so-manyth GRID clip: one man, much alike")
+    parser.add_argument("--segments", type=int, default=6, help="of a clip")
+    parser.add_argument("--every", type=int, default=1, help="take every so-manyth clip: one man's are much alike")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    clips = corpus_clips(arguments.corpus, arguments.corpus_segments) if arguments.corpus else []
-    if arguments.grid_tracks:
-        clips += grid_clips(arguments.grid_clips, arguments.grid_tracks, arguments.grid_segments, arguments.grid_every)
-    for split, held in (("val", True), ("train", False)):
-        chosen = [clip for clip in clips if held_out(clip.split_key) == held]
-        print(split, pack(chosen, partial(cut, seed=arguments.seed), arguments.out / split, arguments.workers), "segments")
+    for split, jobs in plan(arguments.shards, arguments.segments, arguments.every).items():
+        print(split, pack(jobs, partial(cut, seed=arguments.seed), arguments.out / split, arguments.workers), "segments")
 
 
 if __name__ == "__main__":

