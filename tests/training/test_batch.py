@@ -17,7 +17,7 @@ from atl_training.corpus import batch
 from atl_training.corpus.__main__ import main
 from atl_training.shards import Sample, encode_sound, read_shards, write_shard
 
-PLAN = batch.Plan(seed=3, identities=45, clips=2, seconds=4, size=288, draft=True, licence="any", recordings=False, motions=False)
+PLAN = batch.Plan(seed=3, identities=45, clips=2, seconds=4, size=288, draft=True, licence="any", recordings="", motions="")
 
 
 def places(out: Path) -> batch.Places:
@@ -81,6 +81,7 @@ def test_a_kill_between_joining_and_tidying_makes_no_doubles(stand_in, tmp_path)
         (here.parts / "s3i0000_0.tar").write_bytes(tar.extractfile(member).read())  # a part that was not deleted
     batch.make_corpus(PLAN, here, tmp_path, workers=1)
     assert len(keys(tmp_path)) == 90
+    assert not list(here.parts.iterdir()), "and the leftover is gone"
 
 
 def test_machines_share_a_run(stand_in, tmp_path):
@@ -101,25 +102,45 @@ def no_assets(monkeypatch):
 def test_the_run_is_noted_and_other_settings_are_refused(stand_in, no_assets, tmp_path, capsys):
     assert command(tmp_path) == 0
     noted = json.loads((tmp_path / "run.json").read_text())
-    assert "--identities" in noted["command"] or noted["command"].startswith("atl-corpus")
-    assert noted["seconds"] >= 0 and noted["engine"] == "local"
+    assert noted["seconds"] > 0 and noted["engine"] == "local" and noted["workers"] >= 1
     assert command(tmp_path, "--seed", "4") == 1
     assert "other settings" in capsys.readouterr().err
     assert command(tmp_path) == 0, "the same settings go on"
 
 
-def test_two_runs_into_one_folder_refuse_each_other(stand_in, no_assets, tmp_path, capsys):
-    with (tmp_path / ".lock-0-of-1").open("w") as lock:
+@pytest.mark.parametrize("share", [[], ["--shard", "1/1"]])
+def test_two_runs_of_one_shard_refuse_each_other(stand_in, no_assets, tmp_path, capsys, share):
+    assert command(tmp_path) == 0
+    with (tmp_path / ".parts" / "corpus-s0-00000.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert command(tmp_path) == 1
+        assert command(tmp_path, *share) == 1
     assert "Another run is writing" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("wrong", [["--shard", "3/2"], ["--shard", "x"], ["--workers", "0"], ["--identities", "-1"]])
+def test_another_library_is_another_corpus(stand_in, no_assets, tmp_path, capsys):
+    library = tmp_path / "recordings" / "real-lj"
+    library.mkdir(parents=True)
+    (library / "a.npz").write_bytes(b"1")
+    out = tmp_path / "corpus"
+    assert command(out, "--recordings", str(library.parent)) == 0
+    (library / "b.npz").write_bytes(b"2")
+    assert command(out, "--recordings", str(library.parent)) == 1
+    assert "other settings" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_told(no_assets, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert command(tmp_path / "file") == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error:") and "Traceback" not in told
+
+
+@pytest.mark.parametrize("wrong", [["--shard", "3/2"], ["--shard", "x"], ["--workers", "0"], ["--identities", "-1"],
+                                   ["--seconds", "nan"], ["--seconds", "1"]])
 def test_wrong_options_are_told(wrong, tmp_path, capsys):
     with pytest.raises(SystemExit):
         command(tmp_path, *wrong)
-    assert "must be" in capsys.readouterr().err
+    assert "must " in capsys.readouterr().err
 
 
 def test_wrong_sizes_are_told(no_assets, tmp_path, capsys):

@@ -228,14 +228,14 @@ def test_recordings_are_no_engine(tmp_path):
         speaker.say("Hello.", Manner("real/lj"))
 
 
-def write_library(folder, voice, texts):
+def write_library(folder, voice, texts, words=("ah", "hm")):
     """A library of one voice: two words with a long pause between them, 6 s each."""
-    (folder / voice.replace("/", "-")).mkdir(parents=True)
+    (folder / voice.replace("/", "-")).mkdir(parents=True, exist_ok=True)
     for stem, text in texts.items():
         samples = np.random.default_rng(0).integers(-9000, 9000, 6 * SAMPLE_RATE).astype(np.int16)
         segments = [(0, 0.5, "pau"), (0.5, 2, "aa"), (2, 4, "pau"), (4, 5.5, "m"), (5.5, 6, "pau")]
         write_speech(folder / voice.replace("/", "-") / f"{stem}.npz", samples, segments, text=text,
-                     words=np.array(["ah", "hm"]), word_times=np.array([(0.5, 2), (4, 5.5)]))  # fmt: skip
+                     words=np.array(words), word_times=np.array([(0.5, 2), (4, 5.5)]))  # fmt: skip
 
 
 def test_recordings_keep_to_their_split(tmp_path):
@@ -261,6 +261,14 @@ def test_long_recordings_are_cut_at_a_pause(tmp_path):
     assert {recording.text for recording in cut} == {"ah", "hm"}
     assert all(1.5 < recording.speech.duration_s < 2 for recording in cut)
     assert all(recording.speech.segments[0] == (0.0, pytest.approx(0.1), "pau") for recording in cut)
+
+
+def test_a_phrase_that_is_held_out_is_not_cut_out_for_training(tmp_path):
+    stems = [f"u{k}" for k in range(40)]
+    write_library(tmp_path, "real/lj", {stem: "ah hm" for stem in stems if held_out(stem)})
+    write_library(tmp_path, "real/lj", {stem: f"ah {stem}" for stem in stems if not held_out(stem)}, words=("ah", "oh"))
+    library, rng = Recordings(tmp_path), np.random.default_rng(0)
+    assert {library.draw(rng, "real/lj", False, longest_s=3.5).text for _ in range(50)} == {"oh"}
 
 
 def test_no_library_is_a_clear_error(tmp_path):

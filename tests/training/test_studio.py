@@ -1,7 +1,11 @@
 """The studio's parts that need no downloaded assets: cameras, turns, teeth, glasses, ages, real motion, engines, plans."""
 
 import operator
+import subprocess
+import sys
+import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,8 +150,6 @@ def test_the_pool_gives_every_answer_once():
 
 
 def failing(number: int) -> int:
-    import time
-
     if number == 0:
         raise UserError("the first one fails")
     time.sleep(0.2)
@@ -155,8 +157,6 @@ def failing(number: int) -> int:
 
 
 def test_a_failed_job_ends_the_run_soon():
-    import time
-
     began = time.monotonic()
     with pytest.raises(UserError, match="the first one fails"):
         list(run_jobs("local", failing, list(range(200)), 2))
@@ -175,6 +175,29 @@ def killed(number: int) -> int:
 def test_a_killed_worker_is_told_in_a_sentence():
     with pytest.raises(UserError, match="run the same command again"):
         list(run_jobs("local", killed, list(range(6)), 2))
+
+
+PARENT = """
+import slow
+from atl_training.corpus.engines import run_jobs
+if __name__ == "__main__":
+    for pid in run_jobs("local", slow.pid, [0] * 100, 2):
+        print(pid, flush=True)
+"""
+
+
+def test_workers_end_with_a_killed_parent(tmp_path):
+    script = tmp_path / "parent.py"
+    (tmp_path / "slow.py").write_text("import os, time\ndef pid(_):\n    time.sleep(0.3)\n    return os.getpid()\n")
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    workers = {int(parent.stdout.readline()) for _ in range(4)}
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
 def test_a_two_worker_ray_cluster_gives_the_same_answers():

@@ -1,7 +1,7 @@
 """Other microphones, rooms and cameras: what is done to sound and pictures at training time, so that a network meets them."""
 import cv2
 import numpy as np
-from scipy.signal import butter, lfilter, sosfilt
+from scipy.signal import butter, fftconvolve, lfilter, sosfilt
 
 from atl_face.stream import SAMPLE_RATE
 
@@ -27,7 +27,7 @@ def degrade_sound(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
     if rng.random() < 0.3:  # a short room: exponentially decaying reflections
         taps = rng.standard_normal(1600) * np.exp(-np.arange(1600) / rng.uniform(150, 500)) * 0.05
         taps[0] = 1
-        sound = np.fft.irfft(np.fft.rfft(sound, 1 << 16) * np.fft.rfft(taps, 1 << 16))[: len(sound)]
+        sound = fftconvolve(sound, taps)[: len(sound)]
     level = np.sqrt(np.mean(sound**2)) or 10 ** (rng.uniform(-60, -30) / 20)
     noise = rng.standard_normal(len(sound))
     if rng.random() < 0.5:  # brown-ish: a one-pole low pass, like fans and traffic
@@ -60,6 +60,7 @@ class CameraNoise:
             noise = self._rng.standard_normal(light.shape, np.float32) * self._noise * np.sqrt((light + 8) / 136)
             picture = np.clip(np.rint(light + noise), 0, 255).astype(np.uint8)
         if self._quality:
-            _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
-            picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            blue_first = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+            _, data = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+            picture = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         return picture

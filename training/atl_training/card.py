@@ -66,7 +66,9 @@ def describe(folder: Path) -> dict:
     made = {"name": folder.resolve().name, "shards": len(shards), "bytes": sum(path.stat().st_size for path in shards)}
     plan = {name: value for name, value in _read(folder / "plan.json").items() if value is not False}
     settings = {"settings": ", ".join(f"{name} {value}" for name, value in plan.items())} if plan else {}
-    return made | tally.card() | {"run": settings | _read(folder / "run.json")}
+    runs = [_read(path) for path in sorted(folder.glob("run*.json"))]  # one for each machine's share
+    noted = (runs[0] | {"seconds": sum(run.get("seconds", 0) for run in runs)}) if runs else {}
+    return made | tally.card() | {"run": settings | noted}
 
 
 def _read(path: Path) -> dict:
@@ -91,9 +93,10 @@ def looks(facts: dict) -> dict[str, str]:
     return found
 
 
-def sentences(text: str | None) -> list[str]:
-    """The sentences of a text, split after . ! ?"""
-    return [part for part in re.split(r"(?<=[.!?])\s+", (text or "").strip()) if part]
+def sentences(facts: dict) -> list[str]:
+    """What is said in a clip, as it was drawn; of a clip that tells its text alone, that split after . ! ?"""
+    parts = facts.get("sentences") or re.split(r"(?<=[.!?])\s+", (facts["text"] or "").strip())
+    return [part for part in parts if part]
 
 
 class Tally:
@@ -125,7 +128,7 @@ class Tally:
     def _add_names(self, facts: dict) -> None:
         split, voice, recorded = facts["split"], _voice(facts), facts.get("kind") == "recorded"
         self.names[BY_CLIP if facts.get("split_by") == "clip" else "identity"][split].add(_person(facts))
-        self.names[READ if recorded else "sentence"][split].update(sentences(facts["text"]))
+        self.names[READ if recorded else "sentence"][split].update(sentences(facts))
         if voice:
             owner = facts.get("voice_speaker") or voice
             self.voices["real" if voice.startswith("real/") else "synthetic"].add(owner)

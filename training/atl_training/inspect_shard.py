@@ -17,6 +17,7 @@ from atl_training.shards import Sample, read_shards
 
 CELL_PX = 256  # side of a picture on the sheet: eight of them fill a wide screen
 DPI = 100
+JPEG_QUALITY = 85  # of plain sheets, which go into documents
 DRAFT_MARGIN = 0.1  # black around a draft's landmarks, as a share of their extent over the clip
 GREEN, YELLOW = (0, 255, 0), (255, 255, 0)
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--every", type=int, default=1, help="take every so-manyth clip only (%(default)s)")
     parser.add_argument("--columns", type=int, default=8, help="frames of each clip, evenly spread (%(default)s)")
     parser.add_argument("--plain", action="store_true", help="pictures only, no landmarks, sound or titles; drafts are left out")
-    parser.add_argument("--width", type=int, help="of a plain sheet, px; without, a frame is %d px wide" % CELL_PX)
+    parser.add_argument("--width", type=int, help=f"of a plain sheet, px; without, a frame is {CELL_PX} px wide")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -56,7 +57,7 @@ def plain_sheet(samples: list[Sample], columns: int, out: Path, width: int | Non
     picture = np.concatenate([strip(sample, picked(sample, columns), landmarks=False) for sample in samples])
     if width:
         picture = cv2.resize(picture, (width, round(width * len(picture) / picture.shape[1])), interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(out), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(out), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
 
 
 def sheet(samples: list[Sample], columns: int, out: Path) -> None:

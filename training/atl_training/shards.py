@@ -6,6 +6,7 @@ facts and arrays. Any WebDataset reader opens them; this module is the one that 
 """
 import io
 import json
+import os
 import tarfile
 import zipfile
 import zlib
@@ -19,6 +20,7 @@ import av
 import numpy as np
 import soundfile
 import webdataset
+from webdataset.tariterators import group_by_keys, tar_file_iterator
 
 from atl_face.errors import UserError
 from atl_face.stream import FRAME_RATE, SAMPLE_RATE
@@ -113,7 +115,7 @@ def encode_arrays(arrays: dict[str, np.ndarray]) -> bytes:
 def write_shard(path: Path, samples: Iterable[Sample]) -> int:
     """Write samples into the tar file `path`, which is there only when it is complete; returns their number."""
     count = 0
-    partial = path.with_suffix(".part")
+    partial = path.with_suffix(f".{os.getpid()}.part")
     with partial.open("wb") as file, webdataset.TarWriter(file, user=OWNER, group=OWNER, mode=0o644, mtime=0.0,
                                                           encoder=False) as tar:  # fmt: skip
         for sample in samples:
@@ -131,7 +133,7 @@ def write_shard(path: Path, samples: Iterable[Sample]) -> int:
 
 def join_shards(path: Path, parts: Iterable[Path]) -> None:
     """Write the clips of shards `parts` into the shard `path`, byte for byte; it is there only when it is complete."""
-    partial = path.with_suffix(".part")
+    partial = path.with_suffix(f".{os.getpid()}.part")
     with tarfile.open(partial, "w") as whole:
         for part in parts:
             with tarfile.open(part) as one:
@@ -156,8 +158,17 @@ def read_shards(sources: Iterable[Path]) -> Iterator[Sample]:
     for path in find_shards(sources):
         try:
             yield from _read_shard(path)
-        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, OSError, KeyError, ValueError) as error:
+        except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
             raise UserError(f"{path} is no whole shard of clips ({error.args[0]}); delete it and make it anew.") from error
+        except OSError as error:
+            raise UserError(f"{path} can't be read ({error.strerror or error}).") from error
+
+
+def _members(path: Path) -> Iterator[dict]:
+    """The clips of a shard as dicts of their members. The stream is opened here: webdataset takes a path's braces for a
+    pattern."""
+    with path.open("rb") as stream:
+        yield from group_by_keys(item | {"__url__": str(path)} for item in tar_file_iterator(stream))
 
 
 def read_facts(shard: Path) -> Iterator[tuple[str, dict]]:
@@ -169,7 +180,7 @@ def read_facts(shard: Path) -> Iterator[tuple[str, dict]]:
 
 
 def _read_shard(path: Path) -> Iterator[Sample]:
-    for item in webdataset.WebDataset(str(path.resolve()), shardshuffle=False, empty_check=False):
+    for item in _members(path):
         with np.load(io.BytesIO(item["npz"]), allow_pickle=False) as arrays:
             sample = Sample(item["__key__"], json.loads(item["json"]), dict(arrays), item["flac"], item.get("mp4"),
                             item.get("stills.mp4"))  # fmt: skip

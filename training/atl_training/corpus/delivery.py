@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from atl_face.errors import UserError
 from atl_training.corpus.assets import UNITS, Assets, find_makehuman
 from atl_training.corpus.camera import Camera
 from atl_training.corpus.cast import Cast, build_head
@@ -129,4 +130,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    if options.seed < 0:
+        raise UserError("--seed must be 0 or more.")
     portrait(Assets(find_makehuman(options.makehuman_data), options.cache), options.seed, options.out, options.size)

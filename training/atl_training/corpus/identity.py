@@ -41,10 +41,6 @@ class Identity:
     def is_male(self) -> bool:
         return self.male > 0.5
 
-    @property
-    def is_child(self) -> bool:
-        return self.age < 14
-
 
 def sliders_of(assets: Assets, folders: tuple[str, ...] = _LOCAL) -> dict[str, dict[int, list[str]]]:
     """Group the targets of some folders into bipolar sliders: name -> {-1 | 0 | 1: target names}. Left and right move
@@ -103,7 +99,8 @@ def random_identity(
     values = _slide(assets, sliders_of(assets), rng, detail, vertices)
     for target in assets.targets:  # nobody is symmetric
         if target.startswith("asym/") and "asymm" not in target and rng.random() < 0.3:
-            add(target, abs(rng.normal(0, 0.22)))
+            values[target] = abs(float(rng.normal(0, 0.22)))
+            add(target, values[target])
     return Identity(name, _grown(vertices, assets.mesh.vertices, age), shares, male, age, weight, muscle, values)
 
 

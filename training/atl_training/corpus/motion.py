@@ -58,7 +58,8 @@ class Performance:
     shift: np.ndarray  # (T, 3) dm of the neck's pivot, mesh axes
     gaze: np.ndarray  # (T, 2) rad yaw, pitch: + image right, up
     spoken: np.ndarray  # (T, 53) what speech alone does, without emotion and life: what a landmark network has to answer
-    felt: np.ndarray  # (T,) intensity of the emotion
+    felt: np.ndarray  # (T,) intensity of the emotion, 0..1
+    shut: np.ndarray  # (T,) how firmly speech closes the lips, 0..1
 
 
 def random_mood(rng: np.random.Generator) -> Mood:
@@ -110,7 +111,7 @@ def perform(rng: np.random.Generator, head: Head, mouth: np.ndarray, shut: np.nd
         rotation += blend[:, None] * (turned - rotation)
         shift += blend[:, None] * (moved - shift)
     rotation *= 0.15 + 0.85 * ease[:, None]
-    felt = mood.intensity * np.clip(1 + smooth_noise(rng, count, fps, 1.0, 0.15), 0.4, 1.4) * ease
+    felt = np.clip(mood.intensity * (1 + smooth_noise(rng, count, fps, 1.0, 0.15)), 0, 1) * ease
     weights = spoken + life
     for name, value in EMOTIONS[mood.emotion].items():
         _add(weights, name, value * felt)
@@ -119,7 +120,7 @@ def perform(rng: np.random.Generator, head: Head, mouth: np.ndarray, shut: np.nd
     _add(weights, "eyeBlink", blink * (1 - weights[:, UNIT["eyeBlinkLeft"]]))
     _mouth_asymmetry(rng, weights)
     _close_lips(rng, head, weights, shut, np.maximum(speaking, sum(blend for _, blend in real)))
-    return Performance(np.clip(weights, 0, 1), rotation, shift * ease[:, None], gaze, np.clip(spoken, 0, 1), felt)
+    return Performance(np.clip(weights, 0, 1), rotation, shift * ease[:, None], gaze, np.clip(spoken, 0, 1), felt, shut)
 
 
 _SPOKEN = np.array([name.startswith(("jaw", "mouth", "tongue")) for name in UNITS], float)

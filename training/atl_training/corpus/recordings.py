@@ -57,17 +57,17 @@ class Recording:
 class Recordings:
     """The library that `prepare` wrote.
 
-    A recording is held out by its stem; what says the same as one that is held out is not for training either.
+    A recording is held out by its stem; what says the same as one that is held out, or a part of it, is not for training.
     `voices`: those that have something to say in both splits.
     """
 
     def __init__(self, folder: Path):
         """Raises UserError: there is nothing in the folder."""
         texts = {path: _text(path) for path in sorted(Path(folder).glob("real-*/*.npz"))}
-        unseen = {_plain(text) for path, text in texts.items() if held_out(path.stem)}
+        self._unseen = [f" {_plain(text)} " for path, text in texts.items() if held_out(path.stem)]
         self._pools: dict[tuple[str, bool], list[Path]] = {}
         for path, text in texts.items():
-            if held_out(path.stem) or _plain(text) not in unseen:
+            if held_out(path.stem) or not self._is_unseen(text):
                 voice = path.parent.name.replace("-", "/", 1)
                 self._pools.setdefault((voice, held_out(path.stem)), []).append(path)
         names = {voice for voice, _ in self._pools}
@@ -75,17 +75,21 @@ class Recordings:
         if not self.voices:
             raise UserError(f"{folder} has no voice with recordings of both splits: make it with `atl-corpus recordings`.")
 
-    def draw(self, rng: np.random.Generator, voice: str, validation: bool, longest_s: float = np.inf) -> Recording:
-        """A random recording of a voice and split, at the level of `speech.at_level`.
+    def draw(self, rng: np.random.Generator, voice: str, validation: bool, longest_s: float = np.inf) -> Recording | None:
+        """A random recording of a voice and split, at the level of `speech.at_level`; None where none was found that fits.
 
-        longest_s: longer recordings are cut at their pauses; if nothing is short enough, the last one is given whole.
+        longest_s: longer recordings are cut at their pauses.
         """
         pool = self._pools[voice, validation]
         for _ in range(TRIES):
             recording = _load(pool[int(rng.integers(len(pool)))], rng, longest_s)
-            if recording.speech.duration_s <= longest_s:
-                break
-        return recording
+            if recording.speech.duration_s <= longest_s and (validation or not self._is_unseen(recording.text)):
+                return recording
+        return None
+
+    def _is_unseen(self, text: str) -> bool:
+        """Whether a recording that is held out says this, by itself or among other words."""
+        return any(f" {_plain(text)} " in said for said in self._unseen)
 
 
 def _text(path: Path) -> str:
@@ -252,8 +256,8 @@ def read_transcribed(folder: Path) -> Iterator[Source]:
         yield Source(f"real/{Path(name).parent}", Path(name).stem, text, folder / name)
 
 
-def read_grid(clips: Path, alignments: Path) -> Iterator[Source]:
-    """GRID's clips, with the words of the table clip, start_s, end_s, word."""
+def read_grid(clips: Path, alignments: Path, speaker: str) -> Iterator[Source]:
+    """Clips of a speaker of GRID, with the words of the table clip, start_s, end_s, word."""
     words: dict[str, list[tuple[float, float, str]]] = {}
     for line in alignments.read_text(encoding="utf-8").splitlines()[1:]:
         name, start, end, word = line.split("\t")
@@ -261,7 +265,7 @@ def read_grid(clips: Path, alignments: Path) -> Iterator[Source]:
             words.setdefault(name, []).append((float(start), float(end), word))
     for name, said in sorted(words.items()):
         span = (said[0][0] - MARGIN_S, said[-1][1] + MARGIN_S)
-        yield Source("real/grid_s1", name, " ".join(word for *_, word in said), clips / f"{name}.mp4", span)
+        yield Source(f"real/grid_{speaker}", name, " ".join(word for *_, word in said), clips / f"{name}.mp4", span)
 
 
 def read_asterisk(folder: Path, texts: Path) -> Iterator[Source]:
@@ -278,6 +282,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speech", type=Path, help="folder with transcripts.tsv: recordings and their texts")
     parser.add_argument("--grid-clips", type=Path, help="folder of GRID's clips")
     parser.add_argument("--grid-alignments", type=Path, help="their words: clip, start_s, end_s, word")
+    parser.add_argument("--grid-speaker", default="s1", help="whose clips they are (%(default)s)")
     parser.add_argument("--asterisk", type=Path, help="of Debian's asterisk-core-sounds-en-g722: /usr/share/asterisk/sounds")
     parser.add_argument("--asterisk-texts", type=Path, default=ASTERISK_TEXTS, help="of asterisk-core-sounds-en (%(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="the library; what is there is kept")
@@ -290,10 +295,10 @@ def run(options: argparse.Namespace) -> None:
         if options.speech:
             sources += read_transcribed(options.speech)
         if options.grid_clips and options.grid_alignments:
-            sources += read_grid(options.grid_clips, options.grid_alignments)
+            sources += read_grid(options.grid_clips, options.grid_alignments, options.grid_speaker)
         if options.asterisk:
             sources += read_asterisk(options.asterisk, options.asterisk_texts)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"A list of texts can't be read ({error}).") from error
     if not sources:
         raise UserError("No recordings found: give --speech, --grid-clips with --grid-alignments, or --asterisk.")
@@ -301,4 +306,6 @@ def run(options: argparse.Namespace) -> None:
     if unknown:
         raise UserError(f"Whose voice and which licence is {unknown[0]}? Add it to training/atl_training/corpus/voices.py.")
     skipped = prepare(sources, options.out)
+    if len(skipped) == len(sources):
+        raise UserError(f"None of {len(sources)} recordings could be used; the first: {skipped[0]}.")
     print(f"{len(sources) - len(skipped)} of {len(sources)} recordings aligned", *skipped, sep="\n")

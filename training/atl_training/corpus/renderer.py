@@ -6,6 +6,7 @@ import cv2
 import moderngl
 import numpy as np
 
+from atl_face.errors import UserError
 from atl_training.corpus import shaders, textures
 from atl_training.corpus.assets import Assets
 from atl_training.corpus.camera import Camera
@@ -32,7 +33,11 @@ class Renderer:
 
     def __init__(self, kit: HeadKit, size: int, *, supersample: float = 1.5, shadow_size: int = 512, fine: bool = False):
         self.assets: Assets = kit.assets
-        self.context = moderngl.create_context(standalone=True, backend="egl")
+        try:
+            self.context = moderngl.create_context(standalone=True, backend="egl")
+        except Exception as error:  # moderngl raises nothing more special
+            raise UserError(f"OpenGL can't be opened without a screen ({error}): `apt install libegl1 libgl1-mesa-dri`, or make "
+                            "a --draft.") from error  # fmt: skip
         self.size, self.side, self.shadow_size = size, int(size * supersample), shadow_size
         context = self.context
         defines = "#define FINE\n" if fine else ""

@@ -67,18 +67,22 @@ def fit_motion(landmarks: np.ndarray) -> Motion:
 
 
 class Motions:
-    """A folder of fitted motions, by the name of the recording that they belong to."""
+    """A folder of fitted motions, by data set, speaker and clip, as grid_s1_bbaf2n."""
 
     def __init__(self, folder: Path):
-        self._files = {path.stem: path for path in sorted(Path(folder).glob("*.npz"))}
+        self._files = {path.stem: path for path in sorted(Path(folder).glob("*.npz")) if not path.stem.endswith(".part")}
         if not self._files:
             raise UserError(f"{folder} holds no motions: make them with `atl-corpus motions`.")
 
-    def get(self, stem: str) -> Motion | None:
+    @property
+    def names(self) -> list[str]:
+        return list(self._files)
+
+    def get(self, name: str) -> Motion | None:
         """The motion of a recording, if it was filmed."""
-        if stem not in self._files:
+        if name not in self._files:
             return None
-        with np.load(self._files[stem]) as kept:
+        with np.load(self._files[name]) as kept:
             return Motion(**{field.name: kept[field.name].astype(np.float64) for field in fields(Motion)})
 
 
@@ -88,8 +92,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    """Raises UserError: the shards hold clips that were never filmed."""
     options.out.mkdir(parents=True, exist_ok=True)
     for sample in tqdm(read_shards(options.shards), unit="clip"):
+        if sample.facts["kind"] != "recorded":
+            raise UserError(f"{sample.key} was rendered, and rules moved it: give shards that `atl-corpus load` wrote.")
+        path = options.out / f"{sample.facts['dataset']}_{sample.key}.npz"
+        if path.exists():
+            continue
         motion = fit_motion(sample.arrays["landmarks"])
+        partial = path.with_suffix(".part.npz")
         arrays = {field.name: getattr(motion, field.name).astype(np.float32) for field in fields(Motion)}
-        np.savez_compressed(options.out / f"{Path(sample.facts['source']).stem}.npz", **arrays)
+        np.savez_compressed(partial, **arrays)
+        partial.replace(path)

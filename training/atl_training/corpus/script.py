@@ -57,6 +57,8 @@ def write_script(rng: np.random.Generator, sources: Sources, seconds: float, ide
             only_free=sources.free, recorded=sources.recordings.voices if sources.recordings else (),
         )  # fmt: skip
         _speak(rng, sources, script, validation)
+        if not script.sentences:
+            script.manner = None
         samples *= float(rng.uniform(*LOUDNESS))
     script.segments = _with_pauses(script.segments, len(samples) / SAMPLE_RATE)
     return script
@@ -68,16 +70,16 @@ def _speak(rng: np.random.Generator, sources: Sources, script: Script, validatio
     at = rng.uniform(*LEAD_S)
     for _ in range(TRIES):
         room = seconds - TAIL_S - at
-        text, spoken, stem = _next_sentence(rng, sources, script.manner, validation, room)
+        text, spoken, name = _next_sentence(rng, sources, script.manner, validation, room)
         frame = round(at * FRAME_RATE)  # sentences begin with a frame, as filmed motion does
         start = frame * FRAME_SAMPLES
-        if start + len(spoken.samples) > (seconds - TAIL_S) * SAMPLE_RATE:
+        if spoken is None or start + len(spoken.samples) > (seconds - TAIL_S) * SAMPLE_RATE:
             continue
         script.samples[start : start + len(spoken.samples)] = spoken.samples
         at = frame / FRAME_RATE
         script.segments += [(a + at, b + at, name) for a, b, name in spoken.segments]
         script.sentences.append(text)
-        motion = sources.motions.get(stem) if sources.motions and stem else None
+        motion = sources.motions.get(name) if sources.motions else None
         if motion:
             script.takes.append(Take(frame, motion.weights, motion.rotation, motion.translation, motion.shut))
         at += spoken.duration_s + rng.uniform(*GAP_S)
@@ -86,13 +88,15 @@ def _speak(rng: np.random.Generator, sources: Sources, script: Script, validatio
 
 
 def _next_sentence(rng: np.random.Generator, sources: Sources, manner: Manner, validation: bool,
-                   longest_s: float) -> tuple[str, Speech, str | None]:  # fmt: skip
-    """A sentence's text, its sound, and its recording's name if it is one. Recordings are cut to fit if they can be."""
+                   longest_s: float) -> tuple[str, Speech | None, str]:  # fmt: skip
+    """A sentence's text, its sound (None where nothing was found that fits), and what its real motion would be called."""
     if manner.voice.startswith("real/"):
         recording = sources.recordings.draw(rng, manner.voice, validation, longest_s)
-        return recording.text, recording.speech, recording.stem
-    text = sentence_for(rng, manner.voice, validation)
-    return text, sources.speaker.say(text, manner), None
+        if recording is None:
+            return "", None, ""
+        return recording.text, recording.speech, f"{manner.voice.removeprefix('real/')}_{recording.stem}"
+    text = sentence_for(rng, manner.voice, validation, longest_s)
+    return text, sources.speaker.say(text, manner), ""
 
 
 def _with_pauses(segments: list[Segment], seconds: float) -> list[Segment]:

@@ -24,6 +24,7 @@ CACHED = ("piper", "kokoro")  # the slow ones; the others speak faster than a fi
 WORDS_A_MINUTE = 165  # eSpeak's at speed 1
 LEVEL = 0.08  # RMS of the sounding parts, -22 dBFS: leaves room for the peaks of an angry voice
 HEARD = 0.1  # of the loudest 20 ms: quieter ones don't count for the level
+AUDIBLE = 0.02  # of the loudest 10 ms: -34 dB, where a last consonant still is and room noise of a synthesiser isn't
 PEAK = 0.98
 EDGE_S = 0.1  # of silence kept at both ends: engines add up to half a second
 INSTALL = {
@@ -76,7 +77,7 @@ class Speaker:
         samples, rate, segments = self._remembered(request) if request["engine"] in CACHED else self._speak(request)
         samples = soxr.resample(samples.astype(np.float32) / 32768, rate * manner.shift, SAMPLE_RATE)
         segments = [(a / manner.shift, b / manner.shift, name) for a, b, name in segments]
-        segments = covering(segments, len(samples) / SAMPLE_RATE)
+        segments = audible(samples, segments)
         if all(name == "pau" for *_, name in segments) or np.abs(samples).max() < 1e-3:
             raise _cant(request)
         speech = excerpt(samples, segments, 0.0, len(samples) / SAMPLE_RATE)
@@ -168,6 +169,16 @@ def covering(segments: list[phonemes.Segment], duration_s: float) -> list[phonem
     out = [(a, min(b, duration_s), name) for a, b, name in segments if a < duration_s]
     start, end = (out[0][0], out[-1][1]) if out else (0.0, 0.0)
     return [(0.0, start, "pau")] * (start > 0) + out + [(end, duration_s, "pau")] * (end < duration_s)
+
+
+def audible(samples: np.ndarray, segments: list[phonemes.Segment]) -> list[phonemes.Segment]:
+    """The segments without what engines add to the first and the last sound: silence, up to half a second of it."""
+    frames = samples[: len(samples) // 160 * 160].reshape(-1, 160)  # 10 ms
+    power = np.sqrt((frames.astype(np.float64) ** 2).mean(1))
+    loud = np.flatnonzero(power > AUDIBLE * power.max(initial=0))
+    start, end = (loud[0] / 100, (loud[-1] + 1) / 100) if len(loud) else (0.0, 0.0)
+    kept = [(max(a, start), min(b, end), name) for a, b, name in segments if name == "pau" or (a < end and b > start)]
+    return covering([segment for segment in kept if segment[1] > segment[0]], len(samples) / SAMPLE_RATE)
 
 
 def excerpt(samples: np.ndarray, segments: list[phonemes.Segment], start_s: float, end_s: float) -> Speech:

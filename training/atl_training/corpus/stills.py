@@ -40,4 +40,5 @@ def pose_stills(rng: np.random.Generator, head: Head, count: int = STILLS) -> Pe
         weights[row, UNIT["browInnerUp"]] = max(0.0, rng.normal(0, 0.15))
     rotation = np.radians(np.clip(rng.normal(0, (3.5, 5.0, 2.5), (count, 3)), -12, 12))
     weights = np.clip(weights, 0, 1)
-    return Performance(weights, rotation, np.zeros((count, 3)), np.zeros((count, 2)), np.zeros_like(weights), np.ones(count))
+    return Performance(weights, rotation, np.zeros((count, 3)), np.zeros((count, 2)), np.zeros_like(weights), np.ones(count),
+                       np.zeros(count))  # fmt: skip

@@ -122,7 +122,7 @@ _GROUP_OF = {"flite": "festival"}
 CHILD_AGE = 14  # years; younger faces get the voices of women and of the one child, shifted up
 CROSSED = 0.15  # of the adults speak in a voice of the other sex: users give any portrait any voice
 # These are split by what they say instead of by name: there are too few natural voices to lock one of them away.
-_SPLIT_BY_TEXT = ("piper", "real")
+SPLIT_BY_TEXT = ("piper", "real", "espeak")  # eSpeak's many variants are one speaker
 
 # At level 3, against neutral: speed, pitch, range (factors) and loudness (dB). The directions are those of the tables in
 # Murray & Arnott 1993 (anger, happiness, sadness, fear, disgust) and Scherer 2003; contempt and surprise aren't in both:
@@ -151,13 +151,13 @@ _OWN = {
 }
 LETTERS_S, MOST_LETTERS_S = {"ja": 9.0}, 16.0  # that fit into a second: kana, and Latin or Cyrillic letters
 TRIES = 20  # sentences looked at for one that fits
-SPEED_STEP = 0.05  # of joe's speeds, so that what was spoken once is found again
+SPEED_STEP = 0.1  # of joe's speeds, so that what was spoken once is found again; his shift varies the tempo as well
 
 
 def may_speak(voice: Voice, validation: bool) -> bool:
     """The held-out rule: identities that are held out speak in held-out voices, and nobody else does; joe and the
     recorded people speak to both, but never the same text."""
-    return voice.engine in _SPLIT_BY_TEXT or held_out(voice.name) == validation
+    return voice.engine in SPLIT_BY_TEXT or held_out(f"speaker/{voice.speaker}") == validation
 
 
 def random_manner(

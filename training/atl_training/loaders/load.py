@@ -8,7 +8,6 @@ import csv
 import hashlib
 import json
 import os
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from atl_face.stream import FRAME_RATE
 from atl_training.loaders.clip import make_sample
 from atl_training.loaders.layouts import LAYOUTS, Choices, Skipped, Source, list_sources
 from atl_training.shards import Sample, write_shard
+from atl_training.workers import begin_worker
 
 SPLITS = ("speaker", "clip")
 ROWS_SHOWN = 40  # of the table; a screenful, all of them are in skipped.tsv
@@ -172,8 +172,8 @@ class Workers:
 
 
 def _begin() -> None:
-    """Ctrl-C is the parent's; OpenCV keeps to one thread; mediapipe and codecs don't write across the progress bar."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """OpenCV keeps to one thread; mediapipe and codecs don't write across the progress bar."""
+    begin_worker()
     cv2.setNumThreads(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 

@@ -28,6 +28,7 @@ from atl_training.shards import Sample, find_shards, read_facts, read_shards
 FRAMES = 4  # of a segment: the U-Net's temporal field of view
 NEUTRAL_SHARE = 0.4  # of the segments take the clip's first frame (mouth closed) as portrait ...
 STILL_SHARE = 0.4  # ... and these, where the clip has them, a still that smiles or gapes; the rest any frame
+CLIPS_A_JOB = 8  # a job's segments lie in memory at once, 2 MB each
 NOISY_SHARE = 0.3  # of the segments were taken by a worse camera: portraits come from phones and mails
 JITTER = 0.5 / FACE_SIZE  # crop sides: constant landmark error of half the segments, as a predictor would make it
 
@@ -57,8 +58,7 @@ def plan(shards: list[Path], each: int, every: int) -> dict[str, list[Job]]:
                     keys[facts["split"]].append(key)
                 number += 1
         for split, chosen in keys.items():
-            if chosen:
-                jobs[split].append(Job(shard, tuple(chosen), each))
+            jobs[split] += [Job(shard, tuple(chosen[at:at + CLIPS_A_JOB]), each) for at in range(0, len(chosen), CLIPS_A_JOB)]
     return jobs
 
 
