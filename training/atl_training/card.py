@@ -17,14 +17,14 @@ from tqdm import tqdm
 
 from atl_face.errors import UserError
 from atl_face.stream import FRAME_RATE
+from atl_training.corpus.identity import ANCESTRIES
+from atl_training.corpus.voices import SPLIT_BY_TEXT
 from atl_training.shards import Sample, find_shards, read_shards
 
-# Voices that are split by what they say instead of by name: there are too few natural ones to lock one of them away.
-SHARED_VOICES = ("piper/", "real/")
+SHARED_VOICES = tuple(f"{engine}/" for engine in SPLIT_BY_TEXT)
 RULE = ("identity", "voice", "sentence")  # of these, training and validation must share none
 # These they may share: people in recorded data sets read the same sentences, and data of one speaker is split by clip.
 ALLOWED = READ, BY_CLIP = "sentence of recordings", "speaker split by clip"
-ANCESTRIES = ("african", "asian", "caucasian")
 YAW_DEGREES = np.arange(-45, 46, 5)  # middles of bars; what turns further counts into the outermost
 NAMED_BARS = 45  # more bars than this get no names: even upright ones would overlap
 LEVEL_NAMES = 60  # letters of all names of a panel that fit side by side
@@ -133,7 +133,7 @@ class Tally:
             owner = facts.get("voice_speaker") or voice
             self.voices["real" if voice.startswith("real/") else "synthetic"].add(owner)
             if not voice.startswith(SHARED_VOICES):
-                self.names["voice"][split].add(voice)
+                self.names["voice"][split].add(owner)
         for what, values in self.made.items():
             if what in facts:
                 values.add(str(facts[what]))
@@ -203,8 +203,8 @@ def leaks_told(leaks: dict[str, list[str]]) -> str:
     """The held-out rule's verdict in a sentence or a line per kind."""
     broken = {what: names for what, names in leaks.items() if names}
     if not broken:
-        return ("Checked: no identity, voice (but joe and real people, who say other sentences) or sentence of a training clip "
-                "occurs in a validation clip.")  # fmt: skip
+        return (f"Checked: no identity, no speaker (but {', '.join(SPLIT_BY_TEXT)}: split by what they say) and no sentence of a "
+                "training clip occurs in a validation clip.")  # fmt: skip
     lines = [f"- {what} ({len(names)}): {'; '.join(names[:SHOWN_LEAKS])}{' …' * (len(names) > SHOWN_LEAKS)}"
              for what, names in broken.items()]  # fmt: skip
     return "\n".join(["**THE HELD-OUT RULE IS BROKEN.** In training and in validation clips:", "", *lines])

@@ -11,7 +11,7 @@ from atl_training.corpus.look import Person, random_person
 from atl_training.corpus.screening import is_sound
 
 HAIR_LIFT = 0.02
-TRIES = 20  # faces drawn for one name before giving up; about one in 50 is rejected
+TRIES = 20  # faces drawn for one name before giving up: so many in a row mean that something else is wrong
 
 
 @dataclass

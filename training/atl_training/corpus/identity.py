@@ -15,11 +15,11 @@ _OPPOSITES = {
 }  # fmt: skip
 _AXIS = {"in": "-io", "out": "-io", "down": "-du", "up": "-du", "backward": "-bf", "forward": "-bf"}
 _LOCAL = ("head", "forehead", "eyebrows", "eyes", "nose", "mouth", "ears", "chin", "cheek")
-# Lateral shifts, tilted heads and septum targets make monsters, not people.
 # The ages in years that the macro targets stand for; faces hardly change from 20 to 25.
 LIVES = (("baby", 1), ("child", 10), ("young", 20), ("young", 25), ("old", 85))
 NECK_DETAIL = 0.25  # standard deviation of the neck's sliders; necks show less than faces
 YOUNG_SHARE = 0.2  # of the people are 5 to 19: their voices and proportions differ most, and robots meet them in schools
+# Lateral shifts, tilted heads and septum targets make monsters, not people.
 _SKIPPED = ("mouth/mouth-trans-io", "nose/nose-trans-io", "head/head-trans", "head/head-angle", "nose/nose-septum",
             "neck/neck-trans")  # fmt: skip
 

@@ -8,7 +8,7 @@ import numpy as np
 from atl_training.corpus.assets import Assets
 from atl_training.corpus.dentition import Dentition, random_dentition
 from atl_training.corpus.glasses import Glasses, random_glasses
-from atl_training.corpus.identity import Identity
+from atl_training.corpus.identity import ANCESTRIES, Identity
 
 HAIR_COLOURS = {  # linear RGB of lit hair
     "black": (0.020, 0.017, 0.015), "dark brown": (0.055, 0.034, 0.022), "brown": (0.12, 0.065, 0.035),
@@ -80,7 +80,7 @@ def random_person(assets: Assets, rng: np.random.Generator, identity: Identity) 
     """Draw a consistent appearance for an identity."""
     life = "young" if identity.age < 42 else ("middleage" if identity.age < 60 else "old")
     sharp = identity.ancestry**4 / (identity.ancestry**4).sum()
-    ancestry = ("african", "asian", "caucasian")[int(rng.choice(3, p=sharp))]
+    ancestry = ANCESTRIES[int(rng.choice(3, p=sharp))]
     skin = str(rng.choice(assets.skins[f"{life}_{ancestry}_{'male' if identity.is_male else 'female'}"]))
     names = ["black", "dark brown"] if ancestry != "caucasian" else ["black", "dark brown", "brown", "blond", "red"]
     names = names + ["grey"] * (6 if identity.age > 60 else (1 if identity.age > 48 else 0))

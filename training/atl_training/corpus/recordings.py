@@ -20,8 +20,8 @@ from atl_training.corpus.voices import VOICES
 from atl_training.splits import held_out
 
 FRAME_S = 0.01  # of pocketsphinx
-LEAST_SCORE = -40.0  # a frame; texts that are spoken score -29 to -12 (GRID), others below -54
-ONSET_S = 0.15  # after silence, a first consonant that is longer has swallowed some of it: 20 % of GRID's clips before
+LEAST_SCORE = -40.0  # a frame; texts that are spoken score far better, others far worse
+ONSET_S = 0.15  # after silence, a first consonant that is longer has swallowed some of it
 REDUCED_S = 0.08  # a shorter `ah` is the schwa of "the": CMU's dictionary has one name for both, lips don't
 MARGIN_S = 0.05  # around the words that a table of times names
 WHOLE_S = 3.5  # shorter recordings are never cut: GRID's filmed motion belongs to whole ones

@@ -176,7 +176,7 @@ def audible(samples: np.ndarray, segments: list[phonemes.Segment]) -> list[phone
     frames = samples[: len(samples) // 160 * 160].reshape(-1, 160)  # 10 ms
     power = np.sqrt((frames.astype(np.float64) ** 2).mean(1))
     loud = np.flatnonzero(power > AUDIBLE * power.max(initial=0))
-    start, end = (loud[0] / 100, (loud[-1] + 1) / 100) if len(loud) else (0.0, 0.0)
+    start, end = (float(loud[0]) / 100, float(loud[-1] + 1) / 100) if len(loud) else (0.0, 0.0)
     kept = [(max(a, start), min(b, end), name) for a, b, name in segments if name == "pau" or (a < end and b > start)]
     return covering([segment for segment in kept if segment[1] > segment[0]], len(samples) / SAMPLE_RATE)
 

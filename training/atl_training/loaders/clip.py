@@ -20,7 +20,7 @@ from atl_training.splits import held_out
 
 WIDER = 1.25
 """The stored square over the renderer's crop. Training cuts that crop anew around the face of single frames, so the stored
-picture must reach further: by 0.33 eye distances (3 cm) on each side. The man of GRID uses 27 of these 32 px."""
+picture must reach further: by 0.33 eye distances (3 cm) on each side."""
 STORED_PX = 320  # px, the side of the stored square: 256, the renderer's picture, times WIDER
 JITTER_S = 0.004  # s; a tenth of a frame. Containers round times to a millisecond, QuickTime to 1/600 s: that is no jitter
 LENGTH_TOLERANCE_S = 0.2  # codecs pad a frame or two; what differs more has lost picture or sound
