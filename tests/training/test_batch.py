@@ -45,6 +45,7 @@ def stand_in(monkeypatch):
 
     monkeypatch.setattr(batch, "_make_person", make)
     monkeypatch.setattr(batch, "Assets", lambda *_: None)
+    monkeypatch.setattr(batch, "_require_voices", lambda *_: None)
     monkeypatch.setattr(batch, "run_jobs", lambda engine, work, jobs, workers: map(work, jobs))
     return state
 
@@ -92,6 +93,19 @@ def test_machines_share_a_run(stand_in, tmp_path):
 
 def command(tmp_path: Path, *more: str) -> int:
     return main(["make", "--out", str(tmp_path), "--identities", "2", "--clips", "1", "--draft", *more])
+
+
+def test_a_missing_voice_is_told_before_anything_is_made(monkeypatch, tmp_path):
+    def say(self, text, manner):
+        assert text
+        if manner.voice.startswith("flite"):
+            raise UserError("flite/kal16 can't say this: is it installed?")
+
+    monkeypatch.setattr(batch.Speaker, "say", say)
+    monkeypatch.setattr(batch, "Assets", lambda *_: None)
+    monkeypatch.setattr(batch, "run_jobs", lambda *_: pytest.fail("work was begun"))
+    with pytest.raises(UserError, match="is it installed"):
+        batch.make_corpus(PLAN, places(tmp_path), tmp_path, workers=1)
 
 
 @pytest.fixture

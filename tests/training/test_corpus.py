@@ -144,6 +144,34 @@ def test_a_draft_clip_is_the_same_every_time(workshop, tmp_path):
     assert np.abs(np.stack([u / w, v / w], -1) - landmarks[..., :2]).max() < 0.6, "2D is the camera's view of 3D"
 
 
+def test_a_drawn_face_is_where_its_landmarks_say(workshop):
+    pytest.importorskip("moderngl", reason="drawing needs requirements/training.txt: moderngl")
+    pytest.importorskip("mediapipe", reason="the second opinion needs mediapipe")
+    from atl_face.topology import eye_distance
+    from atl_training.corpus.cast import make_cast
+    from atl_training.corpus.clip import make_clip
+    from atl_training.corpus.look import random_scene
+    from atl_training.corpus.renderer import Renderer
+    from atl_training.corpus.script import Sources
+    from atl_training.corpus.speech import Speaker
+    from atl_training.quality import track
+
+    assets, kit, cache = workshop
+    try:
+        renderer = Renderer(kit, 256)
+    except UserError as error:
+        pytest.skip(str(error))
+    cast = make_cast(assets, kit, "s5i0004")
+    renderer.set_head(cast.head, cast.person, random_scene(np.random.default_rng(0)))
+    with Speaker(cache) as speaker:
+        clip = make_clip(cast, 0, Sources(speaker), renderer, seconds=2, size=256)
+    frames, truth = clip.frames(), clip.arrays["landmarks"]
+    assert len(frames) == len(truth) == 50 and len(clip.still_frames()) == len(clip.arrays["still_landmarks"])
+    seen = np.stack(track(frames[::10]))
+    error = np.linalg.norm((seen - truth[::10])[..., :2], axis=-1) / eye_distance(truth[::10])[:, None]
+    assert error.mean() < 0.06, "a wrong order or a shift would be far off"
+
+
 def test_teeth_that_poke_through_are_noticed(workshop):
     from atl_training.corpus.cast import make_cast
     from atl_training.corpus.screening import is_sound, poking
@@ -194,3 +222,29 @@ def test_neutral_heads_look_symmetric_and_shut(workshop):
     closing = np.zeros(len(UNITS))
     closing[[UNITS.index("jawOpen"), UNITS.index("mouthClose")]] = 0.4
     assert np.abs(head.lip_gaps(closing)).max() / head.eye_distance() < 0.04
+
+
+def test_a_two_worker_ray_cluster_makes_the_same_corpus(workshop, tmp_path, monkeypatch):
+    """The same bytes as a pool on this machine makes, from processes of their own."""
+    ray = pytest.importorskip("ray", reason="ray is optional: requirements/training.txt")
+    from ray.cluster_utils import Cluster
+
+    from atl_training.corpus import batch
+
+    assets, _, cache = workshop
+    monkeypatch.setattr(batch, "_require_voices", lambda *_: None)
+    plan = batch.Plan(5, 3, 1, 4, 288, True, "any", "", "")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False)
+    try:
+        for engine in ("local", "ray"):
+            out = tmp_path / engine
+            (out / ".parts").mkdir(parents=True)
+            places = batch.Places(assets.makehuman, cache, out / ".parts", None, None)
+            assert batch.make_corpus(plan, places, out, engine=engine, workers=2) == 3
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    local, remote = ((tmp_path / engine / "corpus-s5-00000.tar").read_bytes() for engine in ("local", "ray"))
+    assert local == remote

@@ -37,6 +37,8 @@ from atl_training.corpus.recordings import Recordings
 from atl_training.corpus.replay import Motions
 from atl_training.corpus.script import Sources
 from atl_training.corpus.speech import Speaker
+from atl_training.corpus.text import ALL_SENTENCES
+from atl_training.corpus.voices import VOICES, Manner
 from atl_training.shards import join_shards, write_shard
 
 PEOPLE_A_SHARD = 20  # 40 clips of 4.6 s are about 30 MB
@@ -129,6 +131,8 @@ def make_corpus(plan: Plan, places: Places, out: Path, *, part: tuple[int, int] 
     waiting = {shard: set(people) for shard, people in missing.items()}
     jobs = [name for people in missing.values() for name in people]
     made = plan.clips * sum(len(people) for shard, people in shards if shard not in missing)
+    if jobs:
+        _require_voices(plan, places)
     count = 0
     with tqdm(total=made + len(jobs) * plan.clips, initial=made, unit="clip", smoothing=0.05) as bar:
         for name, written in run_jobs(engine, partial(_make_person, plan, places), jobs, workers):
@@ -143,6 +147,16 @@ def make_corpus(plan: Plan, places: Places, out: Path, *, part: tuple[int, int] 
                 for path in parts:
                     path.unlink()
     return count
+
+
+def _require_voices(plan: Plan, places: Places) -> None:
+    """Let every engine and every package of voices say a word, so that what isn't installed is told now and not in the middle
+    of the night. Raises UserError."""
+    spoken = [voice for voice in VOICES.values() if voice.engine != "real" and (voice.free or plan.licence != "cc0")]
+    packages = {voice.name if voice.engine == "festival" else voice.engine: voice.name for voice in spoken}
+    with Speaker(places.cache) as speaker:
+        for name in packages.values():
+            speaker.say(ALL_SENTENCES[VOICES[name].language][0], Manner(name))
 
 
 @contextmanager

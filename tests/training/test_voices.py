@@ -299,6 +299,13 @@ def test_forced_alignment_agrees_with_the_engine(tmp_path):
     assert recordings.align(decoder, spoken.samples, text) == (found, words), "whatever was aligned before"
 
 
+@pytest.mark.parametrize("voice,hint", [("flite/slt", "apt install flite"), ("real/lj", "recording")])
+def test_a_voice_that_is_not_there_is_told(voice, hint, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with Speaker(tmp_path) as speaker, pytest.raises(UserError, match=hint):
+        speaker.say("Hello.", Manner(voice))
+
+
 def test_documents_name_every_package_that_voices_need():
     root = Path(__file__).parents[2]
     readme, wheels = (root / "training/README.md").read_text(), (root / "requirements/training-no-deps.txt").read_text()
