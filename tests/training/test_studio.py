@@ -1,6 +1,7 @@
 """The studio's parts that need no downloaded assets: cameras, turns, teeth, glasses, ages, real motion, engines, plans."""
 
 import operator
+import os
 import subprocess
 import sys
 import time
@@ -164,7 +165,6 @@ def test_a_failed_job_ends_the_run_soon():
 
 
 def killed(number: int) -> int:
-    import os
     import signal
 
     if number == 3:
@@ -190,7 +190,8 @@ def test_workers_end_with_a_killed_parent(tmp_path):
     script = tmp_path / "parent.py"
     (tmp_path / "slow.py").write_text("import os, time\ndef pid(_):\n    time.sleep(0.3)\n    return os.getpid()\n")
     script.write_text(PARENT)
-    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment)
     workers = {int(parent.stdout.readline()) for _ in range(4)}
     parent.kill()
     parent.wait()
