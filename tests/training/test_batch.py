@@ -172,7 +172,7 @@ def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     told = capsys.readouterr().out
-    assert all(name in told for name in ("make", "recordings", "motions", "load", "inspect", "check", "card"))
+    assert all(name in told for name in ("make", "recordings", "motions", "load", "inspect", "check", "following", "card"))
 
 
 def test_parts_of_a_plan_are_whole():

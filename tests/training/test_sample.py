@@ -1,5 +1,6 @@
 """What training reads, on the committed sample: 20 rendered clips of 10 people, CC0 and public domain alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from atl_face.topology import EYE_LEFT, EYE_RIGHT, MOUTH, SPEECH_WEIGHTS, eye_di
 from atl_training.card import describe
 from atl_training.landmarks.data import Batches, load_shards
 from atl_training.renderer import pack
-from atl_training.shards import find_shards, read_shards
+from atl_training.shards import find_shards, read_shards, write_shard
 from atl_training.splits import held_out
 
 SAMPLE = Path(__file__).parents[1] / "data" / "corpus_sample"
@@ -74,6 +75,16 @@ def test_the_landmark_network_reads_it(clips):
     features, weights, speaking, style = Batches(utterances, 25, 4, seed=0).draw()
     assert weights.shape == (4, 25, len(SPEECH_WEIGHTS)) and speaking.shape == (4, 25) and np.isfinite(features).all()
     assert (style.sum(1) == 1).all()
+
+
+def test_what_is_share_alike_trains_nothing(clips, tmp_path):
+    for number, clip in enumerate(clips[:4]):
+        more = [{"what": "voice", "licence": "CC-BY-SA-3.0", "attribution": "somebody"}] if number % 2 else []
+        clip = replace(clip, facts=clip.facts | {"licences": clip.facts["licences"] + more})
+        write_shard(tmp_path / f"{number}.tar", [clip])
+    assert [u.name for u in load_shards([tmp_path])] == [clips[0].key, clips[2].key]
+    jobs = pack.plan([tmp_path], each=1, every=1)
+    assert {key for chosen in jobs.values() for job in chosen for key in job.keys} == {clips[0].key, clips[2].key}
 
 
 def test_the_renderer_packs_it(clips, tmp_path):

@@ -21,10 +21,12 @@ from atl_training.augment import CameraNoise, degrade_sound
 from atl_training.corpus.camera import Camera
 from atl_training.corpus.dentition import Dentition, arrange, random_dentition
 from atl_training.corpus.engines import run_jobs
+from atl_training.corpus.following import follow
 from atl_training.corpus.identity import life_shares
 from atl_training.corpus.motion import EMOTIONS, NEUTRAL_SHARE, Take, _blend_of, random_mood
 from atl_training.corpus.replay import fit_motion
 from atl_training.corpus.rotation import angles_of, rotation_matrix
+from atl_training.shards import Sample
 
 
 def test_angles_come_back_from_their_matrix():
@@ -121,6 +123,23 @@ def spoken_face(frames: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     yaw = 0.12 * np.sin(np.pi * time)
     face = PortraitFace(average_neutral())
     return np.stack([face.points(w, rotation=(0, y, 0)) for w, y in zip(weights, yaw, strict=True)]), weights, yaw
+
+
+def test_a_replay_is_told_from_another_film():
+    rng = np.random.default_rng(0)
+
+    def clip(key, text, gap, **facts):
+        return Sample(key, {"text": text, **facts}, {"lip_gap": gap}, b"")
+
+    films = [clip(f"film{k}", f"text {k}", np.convolve(rng.random(80), np.ones(4) / 4, "valid")) for k in range(4)]
+    late = [np.concatenate([np.zeros(20), 0.9 * film.arrays["lip_gap"], np.zeros(10)]) for film in films]
+    drawn = [clip(f"drawn{k}", f"text {k}", gap, motion="real") for k, gap in enumerate(late)]
+    drawn.append(clip("rules", "text 0", rng.random(100), motion="rules"))
+    told = follow(drawn, films)
+    assert told["clips"] == 4 and told["gap_r"] > 0.999 and told["gap_r_of_another_film"] < 0.6
+    assert abs(told["gap_amplitude"] - 0.9) < 1e-3
+    with pytest.raises(UserError, match="replayed"):
+        follow(drawn[-1:], films)
 
 
 def test_real_motion_is_found_again():

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -66,6 +67,19 @@ def say(folder, text, manner):
             return speaker.say(text, manner)
         except UserError as error:
             pytest.skip(str(error))
+
+
+def test_what_is_said_has_every_sound(tmp_path):
+    """English sentences as they are drawn: the rarest of ARPAbet's sounds is no curiosity, and the shares resemble speech's."""
+    program_or_skip("espeak-ng")
+    rng = np.random.default_rng(0)
+    text = " ".join(random_sentence(rng, validation=False) for _ in range(400))
+    command = ["espeak-ng", "-q", "--ipa", "-v", "en-us", text]
+    ipa = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    counts = Counter(phonemes.ipa_phones("".join(ipa.split())))
+    shares = {name: counts[name] / counts.total() for name in OF_PHONEME if name != "pau"}
+    assert min(shares.values()) > 0.002, sorted(shares.items(), key=lambda item: item[1])[:5]
+    assert sum(shares[name] for name in "pbm") > 0.05 and shares["f"] + shares["v"] > 0.02
 
 
 def test_ipa_marks_and_short_gaps_are_folded_into_phones():

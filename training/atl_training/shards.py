@@ -171,6 +171,14 @@ def _members(path: Path) -> Iterator[dict]:
         yield from group_by_keys(item | {"__url__": str(path)} for item in tar_file_iterator(stream))
 
 
+SHARE_ALIKE = "CC-BY-SA"  # in the names of licences that ask derived works for the same; our weights are Apache-2.0
+
+
+def share_alike(facts: dict) -> bool:
+    """Whether something that a clip is made of may only be passed on under its own licence. Training leaves it out."""
+    return any(SHARE_ALIKE in ingredient["licence"] for ingredient in facts["licences"])
+
+
 def read_facts(shard: Path) -> Iterator[tuple[str, dict]]:
     """Keys and facts of a shard's clips, without reading the rest of it."""
     with tarfile.open(shard) as tar:

@@ -15,6 +15,7 @@ COMMANDS = {
     "load": ("atl_training.loaders.load", "real talking video (MEAD, CREMA-D, GRID, any folder) as shards"),
     "inspect": ("atl_training.inspect_shard", "contact sheet of a shard: pictures, landmarks, waveform, phonemes"),
     "check": ("atl_training.quality", "judge a corpus by mediapipe: faces found, landmark error"),
+    "following": ("atl_training.corpus.following", "how well replayed motion follows the person who was filmed"),
     "card": ("atl_training.card", "data card of a folder of shards: counts, balance, licences"),
     "basis": ("atl_training.corpus.basis", "mean landmark basis of the ARKit units"),
     "portrait": ("atl_training.corpus.delivery", "one good-looking picture of somebody who is not in any corpus"),

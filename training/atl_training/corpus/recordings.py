@@ -17,6 +17,7 @@ from atl_face.stream import SAMPLE_RATE
 from atl_training.corpus.phonemes import Segment, ipa_phones
 from atl_training.corpus.speech import Speech, at_level, covering, excerpt, read_segments, write_speech
 from atl_training.corpus.voices import VOICES
+from atl_training.loaders.layouts import read_alignments
 from atl_training.splits import held_out
 
 FRAME_S = 0.01  # of pocketsphinx
@@ -257,15 +258,11 @@ def read_transcribed(folder: Path) -> Iterator[Source]:
 
 
 def read_grid(clips: Path, alignments: Path, speaker: str) -> Iterator[Source]:
-    """Clips of a speaker of GRID, with the words of the table clip, start_s, end_s, word."""
-    words: dict[str, list[tuple[float, float, str]]] = {}
-    for line in alignments.read_text(encoding="utf-8").splitlines()[1:]:
-        name, start, end, word = line.split("\t")
-        if word not in ("sil", "sp"):
-            words.setdefault(name, []).append((float(start), float(end), word))
-    for name, said in sorted(words.items()):
-        span = (said[0][0] - MARGIN_S, said[-1][1] + MARGIN_S)
-        yield Source(f"real/grid_{speaker}", name, " ".join(word for *_, word in said), clips / f"{name}.mp4", span)
+    """Clips of a speaker of GRID, with the words of the table clip, start_s, end_s, word. Raises UserError."""
+    for name, said in sorted(read_alignments(alignments).items()):
+        if said:
+            span = (said[0][0] - MARGIN_S, said[-1][1] + MARGIN_S)
+            yield Source(f"real/grid_{speaker}", name, " ".join(word for *_, word in said), clips / f"{name}.mp4", span)
 
 
 def read_asterisk(folder: Path, texts: Path) -> Iterator[Source]:

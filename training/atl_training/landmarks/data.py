@@ -12,7 +12,7 @@ from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
 from atl_training.augment import degrade_sound
 from atl_training.landmarks.fit import closed_neutral, fit_speech_weights
-from atl_training.shards import Sample, read_shards
+from atl_training.shards import Sample, read_shards, share_alike
 
 
 @dataclass
@@ -29,8 +29,9 @@ class Utterance:
 
 def load_shards(sources: list[Path]) -> list[Utterance]:
     """Utterances of shards: the studio's clips with what speech alone does to their faces, and loaded real video, whose
-    weights are fitted to its landmarks. A clip that moves as a real speaker did is of the style `real`."""
-    return [_utterance(sample) for sample in tqdm(read_shards(sources), desc="utterances")]
+    weights are fitted to its landmarks. A clip that moves as a real speaker did is of the style `real`. Clips that are
+    `share_alike` are left out."""
+    return [_utterance(sample) for sample in tqdm(read_shards(sources), desc="utterances") if not share_alike(sample.facts)]
 
 
 def _utterance(sample: Sample) -> Utterance:

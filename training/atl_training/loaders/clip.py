@@ -27,7 +27,7 @@ LENGTH_TOLERANCE_S = 0.2  # codecs pad a frame or two; what differs more has los
 MIN_FRAME_RATE = 23.5  # Hz; film's 24 repeats one frame a second, a slower camera would teach lips that halt
 MIN_FRAMES = 12  # half a second: no word is shorter
 BORDER = 0.01  # of the shorter side; a landmark closer to the edge than that belongs to a face that is cut
-FACE_CHECKS = 3  # frames, from first to last, in which other faces are looked for; in all it would take thrice the tracking
+FACE_CHECK_EVERY = 12  # frames; other faces are looked for twice a second: in all frames it would take thrice the tracking
 SILENT = 1e-4  # largest sample; below 16 bits' last three steps nothing was recorded
 WORD_MARGIN_S = 0.06  # the mouth moves so long before and after a word's sound
 
@@ -169,7 +169,6 @@ def track(frames: Iterable[np.ndarray], count: int) -> np.ndarray:
     Raises:
         UserError: `no_face` in some frames, `leaves_frame`, `several_faces` or `too_small`.
     """
-    checked = set(np.linspace(0, count - 1, FACE_CHECKS).astype(int))
     tracker, tracked = FaceTracker(), []
     try:
         for number, frame in enumerate(frames):
@@ -178,7 +177,7 @@ def track(frames: Iterable[np.ndarray], count: int) -> np.ndarray:
             points = tracker(frame)
             if points is not None:
                 _require_inside(points, frame, number)
-                if number in checked:
+                if number % FACE_CHECK_EVERY == 0 or number == count - 1:
                     find_face(frame)
                 tracked.append(points)
     finally:

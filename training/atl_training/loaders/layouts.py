@@ -219,7 +219,7 @@ def grid(root: Path, choices: Choices) -> Listing:
             folders = [root / speaker / "align", root / "align" / speaker, root / "alignments" / speaker, *shared]
             words = next((read_align(f / f"{stem}.align") for f in folders if (f / f"{stem}.align").is_file()), None)
         else:
-            words = table.get(stem)
+            words = tuple(said[:2] for said in table[stem]) if stem in table else None
         text = " ".join(words_of[letter] for words_of, letter in zip(GRID_SENTENCE, stem, strict=True))
         return Source("grid", slug(f"{speaker}_{stem}"), _below(root, video), video, None, speaker, "neutral", 0, text,
                       GRID_LICENCE, words)  # fmt: skip
@@ -242,14 +242,15 @@ def read_align(path: Path) -> Words:
         raise UserError(f"Its alignment {path.name} can't be read ({error}).", "bad_alignment") from error
 
 
-def read_alignments(path: Path) -> dict[str, Words]:
-    """The words of each clip in a table with the columns clip, start_s, end_s, word. Raises UserError."""
-    words: dict[str, Words] = {}
+def read_alignments(path: Path) -> dict[str, list[tuple[float, float, str]]]:
+    """start, end (s) and word of all that each clip says, from a table of clip, start_s, end_s, word. Raises UserError."""
+    words: dict[str, list[tuple[float, float, str]]] = {}
     try:
         with existing_file(path, "table of alignments").open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t"):
-                spoken = () if row["word"] in SILENCES else ((float(row["start_s"]), float(row["end_s"])),)
-                words[row["clip"]] = words.get(row["clip"], ()) + spoken
+                said = words.setdefault(row["clip"], [])
+                if row["word"] not in SILENCES:
+                    said.append((float(row["start_s"]), float(row["end_s"]), row["word"]))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is no table of clip, start_s, end_s, word, separated by tabs ({error}).",
                         "bad_alignment") from error  # fmt: skip

@@ -23,7 +23,7 @@ from atl_diffusion_node.runtime import FACE_SIZE
 from atl_diffusion_node.warp import FaceWarp, apply_warp
 from atl_face.align import CropTransform
 from atl_training.augment import CameraNoise
-from atl_training.shards import Sample, find_shards, read_facts, read_shards
+from atl_training.shards import Sample, find_shards, read_facts, read_shards, share_alike
 
 FRAMES = 4  # of a segment: the U-Net's temporal field of view
 NEUTRAL_SHARE = 0.4  # of the segments take the clip's first frame (mouth closed) as portrait ...
@@ -47,13 +47,13 @@ class Job:
 
 
 def plan(shards: list[Path], each: int, every: int) -> dict[str, list[Job]]:
-    """Jobs per split: every `every`th rendered or filmed clip of the shards, `each` segments of it."""
+    """Jobs per split: every `every`th rendered or filmed clip of the shards that isn't `share_alike`, `each` segments of it."""
     jobs: dict[str, list[Job]] = {"val": [], "train": []}
     number = 0
     for shard in find_shards(shards):
         keys: dict[str, list[str]] = {split: [] for split in jobs}
         for key, facts in read_facts(shard):
-            if facts["size"]:
+            if facts["size"] and not share_alike(facts):
                 if number % every == 0:
                     keys[facts["split"]].append(key)
                 number += 1
