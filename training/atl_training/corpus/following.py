@@ -53,7 +53,8 @@ def follow(drawn: Iterable[Sample], filmed: Iterable[Sample]) -> dict:
         other.append(max(_best(gap, film)[0] for film in films[stranger]))
     if not own:
         raise UserError("No clip was replayed from these films: give a corpus that was made with their motions.")
-    return {"clips": len(own), "gap_r": _median(own), "gap_r_of_another_film": _median(other), "gap_amplitude": _median(amplitude)}
+    medians = {"gap_r": own, "gap_r_of_another_film": other, "gap_amplitude": amplitude}
+    return {"clips": len(own)} | {name: round(float(np.median(values)), 3) for name, values in medians.items()}
 
 
 def _best(gap: np.ndarray, film: np.ndarray) -> tuple[float, float]:
@@ -66,6 +67,3 @@ def _best(gap: np.ndarray, film: np.ndarray) -> tuple[float, float]:
     best = int(scores.argmax())
     return float(scores[best]), float(spread[best] / max(np.linalg.norm(flat), 1e-12))
 
-
-def _median(values: list[float]) -> float:
-    return round(float(np.median(values)), 3)
