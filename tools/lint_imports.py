@@ -1,6 +1,6 @@
 """Checks the house's rules that ruff doesn't know: who may import whom, who may know ROS, how long a file may be.
 
-Imports run one way: atl_face <- atl_node <- stages <- bring-up, training. A stage imports no other stage. Only `node.py`
+Imports run one way: atl_face <- atl_node <- stages <- evaluation <- bring-up, training. A stage imports no other stage. Only `node.py`
 and `convert.py` of a stage import ROS. Prints a line for each breach; the exit code is 1 if there is any.
 """
 
@@ -17,8 +17,9 @@ ALLOWED = {
     "atl_face": set(),
     "atl_node": {"atl_face"},
     **{stage: {"atl_face", "atl_node"} for stage in STAGES},
-    "atl_bringup": {"atl_face", "atl_node", *STAGES},
-    "atl_training": {"atl_face", "atl_node", *STAGES},
+    "atl_evaluation": {"atl_face", "atl_node", *STAGES},
+    "atl_bringup": {"atl_face", "atl_node", "atl_evaluation", *STAGES},
+    "atl_training": {"atl_face", "atl_node", "atl_evaluation", *STAGES},
 }
 ROS = {
     *("rclpy", "launch", "launch_ros", "ament_index_python", "rosidl_runtime_py", "cv_bridge"),

@@ -40,7 +40,7 @@ if [ ! -d "$assets/public" ]; then
 fi
 
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-printf '%s\n' "$root"/{atl_face,atl_landmark_node,atl_diffusion_node,training} >"$site/atl.pth"
+printf '%s\n' "$root"/{atl_face,atl_landmark_node,atl_diffusion_node,atl_evaluation,training} >"$site/atl.pth"
 cat >"$venv/bin/atl-corpus" <<EOF
 #!/usr/bin/env bash
 export MAKEHUMAN_DATA="\${MAKEHUMAN_DATA:-$assets}" PATH="$venv/bin:\$PATH"
