@@ -1,7 +1,7 @@
 """Checks the house's rules that ruff doesn't know: who may import whom, who may know ROS, how long a file may be.
 
-Imports run one way: atl_face <- atl_node <- stages <- evaluation <- bring-up, training. A stage imports no other stage. Only `node.py`
-and `convert.py` of a stage import ROS. Prints a line for each breach; the exit code is 1 if there is any.
+Imports run one way: atl_face <- atl_node <- stages <- evaluation <- bring-up, training. A stage imports no other stage. Only
+`node.py` and `convert.py` of a stage import ROS. Prints a line for each breach; the exit code is 1 if there is any.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ ROS = {
     *("std_msgs", "sensor_msgs", "geometry_msgs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces"),
     *("std_srvs", "action_msgs", "builtin_interfaces", "atl_msgs"),
 }
-# atl_node is the ROS base; of the bring-up only the lifecycle manager is a node.
+# atl_node is the ROS base; of the bring-up only these are nodes.
 KNOWS_ROS = {
     "atl_node": {"node.py", "run.py", "qos.py", "describe.py", "stamps.py"},
-    "atl_bringup": {"lifecycle.py", "observe.py"},
+    "atl_bringup": {"lifecycle.py", "observe.py", "player.py", "recorder.py"},
 }
 LINES, LINES_OF_NODE = 350, 200
 

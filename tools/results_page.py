@@ -26,6 +26,23 @@ frames are what mediapipe sees in them; amplitude is the ratio of standard devia
 Held-out GRID clips (the only real video; the clip's first frame is the portrait, its sound the speech):
 """
 
+SETS = """
+## Clips made anew
+
+`make results` (`python -m atl_training.results`). Held-out clips: their first frame is the portrait, and they are made anew from
+the true landmarks, from the sound with the head held as it truly was (mouth and jaw alone move), and from the sound alone.
+Means over clips with 95 % bootstrap intervals. Boxes are `atl_face.topology.face_box` and `mouth_box` around the true
+landmarks, pixels those of the set's pictures. Landmarks of frames are mediapipe's: the row "ground truth" is the detector's own
+floor. What each column is: [the catalogue](../atl_evaluation/atl_evaluation/metrics/catalogue.py). Sync is judged by
+[our own expert](../atl_evaluation/atl_evaluation/data/README.md) and not comparable with published LSE.
+"""
+
+SET = """
+### {name}: {clips} clips
+
+Pictures of {picture} px, in which the face's crop is about {crop_px} px wide.
+"""
+
 PORTRAITS = """
 Portraits that no training saw (official portraits, grey, 200x250 px, most of them smiling with teeth), driven by a held-out
 recording. Verified: dlib's distance to the portrait is at most 0.38; a frame in which it sees no face counts as failed. Floor:
@@ -59,6 +76,35 @@ PORTRAIT_COLUMNS = {
     "verified": "same_person", "mean distance": "distance", "floor": "floor", "nearest of the impostors": "nearest_impostor",
     "impostors that pass": "impostors_pass", "people": "clips",
 }  # fmt: skip
+
+
+PICTURE_COLUMNS = {"PSNR face, dB": "psnr_face", "PSNR mouth, dB": "psnr_mouth", "SSIM face": "ssim_face",
+                   "SSIM mouth": "ssim_mouth", "sharpness mouth": "sharpness_mouth", "flicker": "flicker",
+                   "identity distance": "identity_distance"}  # fmt: skip
+MOTION_COLUMNS = {"M-LMD, %": "m_lmd", "F-LMD, %": "f_lmd", "M-LVD, %": "m_lvd", "lip-gap r": "gap_correlation",
+                  "amplitude": "gap_amplitude", "lag": "gap_lag", "sync confidence": "lse_c", "sync distance": "lse_d",
+                  "sync offset": "sync_offset", "blinks/min": "blink_rate", "jerk": "jerk"}  # fmt: skip
+
+
+def sets(figures: dict) -> str:
+    """Two tables for each set of clips: pictures, and motion with synchronisation."""
+    parts = []
+    for name, told in figures.items():
+        parts.append(SET.format(name=name, **told))
+        for columns in (PICTURE_COLUMNS, MOTION_COLUMNS):
+            rows = [[f"**{way}**" if way.startswith("ours") else way, *(spread(row[key]) for key in columns.values())]
+                    for way, row in told["rows"].items()]  # fmt: skip
+            parts.append(table(["", *columns], rows))
+    return "\n".join(parts)
+
+
+def spread(figure: list[float | None]) -> str | None:
+    """A mean with its 95 % interval."""
+    mean, low, high = figure
+    if mean is None:
+        return None
+    digits = 1 if abs(mean) >= 10 else 2 if abs(mean) >= 1 else 3
+    return f"{mean:.{digits}f}" + ("" if low is None else f" ({low:.{digits}f}..{high:.{digits}f})")
 
 
 def table(head: list[str], rows: list[list[object]]) -> str:

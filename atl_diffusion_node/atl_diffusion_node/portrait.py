@@ -104,7 +104,8 @@ def fit_portrait(portrait_id: str, picture: np.ndarray, points: np.ndarray, shap
     if picture.shape[:2] != shape:
         shrinks = scale < 1
         picture = cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
-    return Portrait(portrait_id, picture, transform.scaled(scale), transform.to_crop(points))
+    neutral = np.float64(np.float32(transform.to_crop(points)))
+    return Portrait(portrait_id, picture, transform.scaled(scale), neutral)
 
 
 def _shipped_landmarks(portrait_id: str) -> np.ndarray | None:

@@ -90,11 +90,15 @@ class FaceTracker:
     """Landmarks frame by frame of a clip with one face; for data preparation and evaluation."""
 
     def __init__(self):
-        self._mesh = _mesh(static=False, faces=1)
+        with _quiet():
+            self._mesh = _mesh(static=False, faces=1)
+        self._has_begun = False
 
     def __call__(self, picture: np.ndarray) -> np.ndarray | None:
         """(68, 3) pixels of the face in an RGB frame (H, W, 3) uint8, or None where none is seen."""
-        found = self._mesh.process(np.ascontiguousarray(picture)).multi_face_landmarks
+        with contextlib.nullcontext() if self._has_begun else _quiet():  # it loads its networks with the first picture
+            found = self._mesh.process(np.ascontiguousarray(picture)).multi_face_landmarks
+        self._has_begun = True
         return _points(found[0], picture.shape[1], picture.shape[0]) if found else None
 
     def close(self):

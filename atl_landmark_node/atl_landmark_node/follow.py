@@ -23,11 +23,12 @@ class ChunkFollower:
         self.stream_id: int | None = None
         self.lost_samples = 0
         self._expected = 0
+        self._total: int | None = None  # of a stream whose end was told before its last sound came
 
     def push(self, stream_id: int, first_sample: int, samples: np.ndarray) -> Iterator[LandmarkFrame]:
         """Frames that a chunk of 16 kHz float32 samples completes; `first_sample` is its place in its stream."""
         if stream_id != self.stream_id:
-            self.stream_id = stream_id
+            self.stream_id, self._total = stream_id, None
             self._join(first_sample)
         missing = first_sample - self._expected
         if missing < 0:  # seen already, or before the frame that we joined at
@@ -43,10 +44,15 @@ class ChunkFollower:
             self.lost_samples += missing
             yield from self.stream.skip(missing)
         yield from self.stream.push(samples)
+        if self._total is not None and self._expected >= self._total:
+            yield from self.end(stream_id, self._total)
 
     def end(self, stream_id: int, total_samples: int) -> Iterator[LandmarkFrame]:
-        """The last frames of a stream that is complete."""
-        if stream_id == self.stream_id:
+        """The last frames of a stream that is complete; if sound of it is still on its way, they come with that."""
+        if stream_id != self.stream_id:
+            return
+        self._total = total_samples if self._expected < total_samples else None
+        if self._total is None:
             yield from self.stream.finish(total_samples)
 
     def _join(self, first_sample: int) -> None:

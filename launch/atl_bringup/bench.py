@@ -2,28 +2,33 @@
 
 Latency is from the arrival of the last sample that a frame needs (its 40 ms of sound and the look-ahead) to the arrival of
 the frame's message, both seen by one observer process that subscribes as the nodes do. Dropped: frames of the stream that
-never came, after its first second. Shown and late: what the display node did with those that came.
+never came, after its first second. Shown and late: what the display node did with those that came. With --reference the speed
+of a 3D U-Net of the paper's size is taken in the same run, for a ratio: see `reference.py`.
 """
 
 import argparse
 import json
 import os
-import platform
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from importlib import resources
+from itertools import cycle
 from pathlib import Path
 
 import cv2
 import numpy as np
 import yaml
 
+from atl_bringup.compare import table
 from atl_bringup.graph import default_speech
+from atl_bringup.reference import ROUNDS, Reference, network_cost
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import FaceRenderer
-from atl_diffusion_node.runtime import FACE_SIZE, WINDOW, OpenVinoRuntime
+from atl_diffusion_node.runtime import DATA, FACE_SIZE, WINDOW, OpenVinoRuntime
+from atl_evaluation.provenance import host
 from atl_face.errors import UserError
 from atl_face.files import file_to_write
 from atl_face.media import read_audio
@@ -39,6 +44,8 @@ AVX2 = {
     "OPENCV_CPU_DISABLE": "AVX512-SKX",
     "NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL",
     "OPENBLAS_CORETYPE": "Haswell",
+    "ATEN_CPU_CAPABILITY": "avx2",  # torch, of the reference
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
 }
 
 
@@ -49,6 +56,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--threads", type=int, default=2, help="of the network")
     parser.add_argument("--viewer", action="store_true", help="also with one WebRTC viewer")
     parser.add_argument("--avx2", action="store_true", help="as on a processor without AVX-512 (float32)")
+    parser.add_argument("--reference", action="store_true", help="also a network of the paper's size (needs torch)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.set_defaults(main=main)
 
@@ -62,8 +70,13 @@ def main(chosen: argparse.Namespace) -> int:
         if AVX2.items() - os.environ.items():  # once more, before the libraries are loaded; for the graph's processes too
             os.execve(sys.executable, [sys.executable, "-m", "atl_bringup.cli", *sys.argv[1:]], os.environ | AVX2)
         precision = "f32"
-    result = {"machine": machine(), "landmark": bench_landmarks()}
-    result["renderer"] = bench_renderer(OpenVinoRuntime(chosen.threads, precision))
+    result = {"machine": host(), "landmark": bench_landmarks()}
+    reference = Reference(chosen.threads, precision) if chosen.reference else None
+    result["renderer"] = bench_renderer(OpenVinoRuntime(chosen.threads, precision), reference)
+    if reference:
+        result["reference"] = reference.figures()
+        for key in ("torch", "runtime"):
+            result["renderer"][f"vs_paper_{key}"] = round(result["renderer"]["fps"] / result["reference"][key]["fps"], 1)
     if chosen.seconds:
         for display in ("none", "web") if chosen.viewer else ("none",):
             key = "graph_with_viewer" if display == "web" else "graph"
@@ -72,14 +85,6 @@ def main(chosen: argparse.Namespace) -> int:
     if chosen.json:
         chosen.json.write_text(json.dumps(result, indent=1))
     return 0
-
-
-def machine() -> dict[str, object]:
-    """What the figures were taken on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return {"processor": name, "cores": os.cpu_count(), "isa": os.environ.get("ONEDNN_MAX_CPU_ISA", "native"),
-            "python": platform.python_version(), "load_before": round(os.getloadavg()[0], 2)}  # fmt: skip
 
 
 def percentiles(values) -> dict[str, float]:
@@ -103,13 +108,16 @@ def bench_landmarks() -> dict[str, float]:
         before = time.perf_counter()
         list(stream.push(sound[at : at + 640]))
         times.append(1e3 * (time.perf_counter() - before))
-    return with_rate(times) | {"real_time_factor": round(float(np.mean(times)) / 40, 4)}
+    params, gflop = network_cost(resources.files("atl_landmark_node") / "data" / "speech_landmarks.onnx")
+    return with_rate(times) | {"real_time_factor": round(float(np.mean(times)) / 40, 4),
+                               "params_m": round(params, 2), "gflop_per_frame": round(gflop, 4)}  # fmt: skip
 
 
-def bench_renderer(runtime: OpenVinoRuntime, frames: int = 400) -> dict[str, object]:
+def bench_renderer(runtime: OpenVinoRuntime, reference: Reference | None = None, frames: int = 400) -> dict[str, object]:
     """The renderer alone: 512x512 output, the shipped portrait and speech; everything but publishing.
 
     The face's crop is drawn at 256x256; the networks see WINDOW of it, the rest is warped (see `runtime.WINDOW`).
+    A reference is timed in between, so that both meet the machine in the same state.
     """
     portrait = load_portrait(default_portrait_path(), 512)
     renderer = FaceRenderer(runtime)
@@ -119,15 +127,21 @@ def bench_renderer(runtime: OpenVinoRuntime, frames: int = 400) -> dict[str, obj
     stream = LandmarkStream(SpeechModel())
     stream.set_portrait(portrait.neutral)
     points = [f.points for f in stream.push(read_audio(default_speech()))]
-    rows = []
-    for k in range(WARM_UP + frames):
-        before = time.perf_counter()
-        renderer.render(points[k % len(points)])
-        t = renderer.times
-        rows.append((t.warp, t.guide, t.network, t.paste, 1e3 * (time.perf_counter() - before)))
-    rows = np.array(rows[WARM_UP:])
+    rounds, rows, driving = ROUNDS if reference else 1, [], cycle(points)
+    for _ in range(rounds):
+        if reference:
+            reference.measure()
+        for k in range(WARM_UP + frames // rounds):
+            before = time.perf_counter()
+            renderer.render(next(driving))
+            t = renderer.times
+            if k >= WARM_UP:
+                rows.append((t.warp, t.guide, t.network, t.paste, 1e3 * (time.perf_counter() - before)))
+    rows = np.array(rows)
+    params, gflop = network_cost(DATA / "unet.onnx")
     stages = {name: with_rate(column) for name, column in zip(STAGES, rows.T, strict=True)}
     return {"fps": stages["total"]["fps"], "p99_ms": stages["total"]["p99_ms"], "stages": stages,
+            "params_m": round(params, 2), "gflop_per_frame": round(gflop * renderer.steps, 2),
             "set_identity_ms": round(identity_ms, 1), "runtime": runtime.name, "steps": renderer.steps,
             "crop_px": round(portrait.transform.side_px), "drawn_at_px": FACE_SIZE, "network_px": WINDOW}  # fmt: skip
 
@@ -169,11 +183,34 @@ def bench_graph(seconds: float, display: str, threads: int, precision: str) -> d
     return seen
 
 
+def speed_table(result: dict) -> str:
+    """A line for each stage and for the reference, with the ratio of frames/s to the reference in torch.
+
+    ms: medians; frames/s: from the mean, for the reference from its median.
+    """
+    renderer, landmark = result["renderer"], result["landmark"]
+    drawn, window = "{0}x{0}".format(renderer["drawn_at_px"]), "{1}x{0}".format(*renderer["network_px"])
+    lines = [("landmarks, one core", None, landmark, landmark),
+             (f"renderer, network ({renderer['runtime']})", window, renderer, renderer["stages"]["network"]),
+             ("renderer, whole", drawn, renderer, renderer["stages"]["total"])]  # fmt: skip
+    if reference := result.get("reference"):
+        lines += [(f"paper's size ({reference[key]['name']})", reference["pixels"], reference, reference[key])
+                  for key in ("torch", "runtime")]  # fmt: skip
+    rows = [(stage, pixels, cost["params_m"], cost["gflop_per_frame"], speed["p50_ms"], speed["fps"],
+             speed["fps"] / reference["torch"]["fps"] if reference and pixels else None)
+            for stage, pixels, cost, speed in lines]  # fmt: skip
+    return table(("stage", "pixels", "params, M", "GFLOP a frame", "ms", "frames/s", "ratio"), rows)
+
+
 def tell(result: dict) -> None:
     """Print the figures as tables that a person reads."""
     print(json.dumps(result["machine"]))
-    print(f"landmark stage, one core: {result['landmark']}")
     renderer = result["renderer"]
+    print(speed_table(result))
+    if "reference" in result:
+        print(f"renderer, whole, over paper's size: {renderer['vs_paper_torch']} x torch, {renderer['vs_paper_runtime']} x "
+              f"{result['reference']['runtime']['name']}")  # fmt: skip
+    print(f"landmark stage, one core: {result['landmark']}")
     print(f"renderer ({renderer['runtime']}, {renderer['steps']} step, crop of {renderer['crop_px']} px): "
           f"{renderer['fps']} frames/s, p99 {renderer['p99_ms']} ms; set_identity {renderer['set_identity_ms']} ms")  # fmt: skip
     for name, figures in renderer["stages"].items():

@@ -10,7 +10,7 @@ import sys
 from atl_face.errors import UserError
 
 # Each sets the default `main`, a function of the parsed arguments that returns the exit code.
-COMMANDS = ("run", "render", "bench")
+COMMANDS = ("run", "render", "record", "evaluate", "replay", "compare", "bench")
 EXIT_USER_ERROR, EXIT_INTERRUPTED = 2, 130
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is loaded: its threads spin where the network works
 

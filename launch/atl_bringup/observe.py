@@ -1,7 +1,7 @@
 """Watch a running graph from outside: `python -m atl_bringup.observe SECONDS OUT.json SUPERVISOR_PID`.
 
-Subscribes to `audio` and `image_raw`, samples CPU and memory of the supervisor's children, and writes what `atl bench`
-tells.
+Subscribes to `audio`, `landmarks` and `image_raw`, samples CPU and memory of the supervisor's children, and writes what
+`atl bench` and `atl replay` tell.
 """
 
 import json
@@ -21,7 +21,7 @@ from atl_bringup.bench import SETTLE_S, percentiles
 from atl_bringup.graph import NAMESPACE
 from atl_face.stream import FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE
 from atl_landmark_node.stream import LOOKAHEAD_SAMPLES
-from atl_msgs.msg import AudioChunk
+from atl_msgs.msg import AudioChunk, FaceLandmarks
 from atl_node.qos import reliable
 from atl_node.stamps import to_ns
 
@@ -29,20 +29,26 @@ START_TIMEOUT_S = 40.0
 
 
 class Observer(Node):
-    """Notes when each sample of sound and each frame arrived."""
+    """Notes when each sample of sound, each frame's landmarks and each frame arrived."""
 
     def __init__(self):
         super().__init__("observer", namespace=NAMESPACE)
         self.audio: list[tuple[int, int, float]] = []  # media time (ns) of the first sample, samples, arrival (s)
-        self.frames: dict[int, float] = {}  # stamp (ns) -> arrival (s)
+        self.marks: dict[int, float] = {}  # stamp (ns) -> arrival (s) of landmarks
+        self.frames: dict[int, float] = {}  # the same of frames
+        self.skews_ms: list[float] = []  # the display's, once a second while it shows new frames
         self.told: dict[str, dict[str, str]] = {}  # node -> its latest figures
         self.settled: dict[str, dict[str, str]] = {}  # node -> its first figures after SETTLE_S of frames
         self.create_subscription(AudioChunk, "audio", self._hear, reliable(100))
+        self.create_subscription(FaceLandmarks, "landmarks", self._mark, reliable(50))
         self.create_subscription(Image, "image_raw", self._see, reliable(10))
         self.create_subscription(DiagnosticArray, "/diagnostics", self._listen, reliable(50))
 
     def _hear(self, chunk: AudioChunk) -> None:
         self.audio.append((to_ns(chunk.header.stamp), len(chunk.samples), time.monotonic()))
+
+    def _mark(self, message: FaceLandmarks) -> None:
+        self.marks[to_ns(message.header.stamp)] = time.monotonic()
 
     def _see(self, image: Image) -> None:
         self.frames[to_ns(image.header.stamp)] = time.monotonic()
@@ -51,13 +57,15 @@ class Observer(Node):
         has_settled = self.frames and time.monotonic() - next(iter(self.frames.values())) >= SETTLE_S
         for status in message.status:
             name, figures = status.name.rsplit("/", 1)[-1], {v.key: v.value for v in status.values}
+            if "skew_ms" in figures and figures["frames_shown"] != self.told.get(name, {}).get("frames_shown", "0"):
+                self.skews_ms.append(float(figures["skew_ms"]))
             self.told[name] = figures
             if has_settled and "frames_shown" in figures:
                 self.settled.setdefault(name, figures)
 
 
 def latencies(audio: list[tuple[int, int, float]], frames: dict[int, float]) -> list[float]:
-    """Milliseconds from the arrival of the last sample a frame needs to the frame's arrival."""
+    """Milliseconds from the arrival of the last sample a frame needs to the frame's, or its landmarks', arrival."""
     ends = np.array([start + 1_000_000_000 * count // SAMPLE_RATE for start, count, _ in audio])
     arrivals = np.array([at for *_, at in audio])
     need_ns = (FRAME_SAMPLES + LOOKAHEAD_SAMPLES) * 1_000_000_000 // SAMPLE_RATE
@@ -67,6 +75,18 @@ def latencies(audio: list[tuple[int, int, float]], frames: dict[int, float]) -> 
         if index < len(ends):
             out.append(1e3 * (seen - arrivals[index]))
     return out
+
+
+def stages(observer: Observer) -> dict[str, dict[str, float]]:
+    """Latency of each stage: last sample needed to landmarks, landmarks to frame."""
+    both = observer.marks.keys() & observer.frames.keys()
+    drawing = [1e3 * (observer.frames[stamp] - observer.marks[stamp]) for stamp in both]
+    return {"landmark": percentiles(latencies(observer.audio, observer.marks)), "diffusion": percentiles(drawing)}
+
+
+def rate(arrivals: list[float]) -> float | None:
+    """Messages a second, from the first to the last."""
+    return round((len(arrivals) - 1) / (arrivals[-1] - arrivals[0]), 2) if len(arrivals) > 1 else None
 
 
 def dropped(frames: dict[int, float]) -> int:
@@ -118,7 +138,10 @@ def main() -> None:
             nodes[name]["figures"] = {k: v for k, v in figures.items() if "_ms_" in k or k.startswith(told)}
     out.write_text(json.dumps({
         "seconds": seconds, "frames": len(observer.frames), "dropped": dropped(observer.frames),
-        "latency": percentiles(latencies(observer.audio, observer.frames)), "nodes": nodes,
+        "latency": percentiles(latencies(observer.audio, observer.frames)), "stages": stages(observer), "nodes": nodes,
+        "rates_hz": {"audio": rate([at for *_, at in observer.audio]), "landmarks": rate(list(observer.marks.values())),
+                     "image_raw": rate(list(observer.frames.values()))},
+        "skew": percentiles(observer.skews_ms),
         "display": counted(observer.settled.get("display", {}), observer.told.get("display", {})),
         "cpu_percent_all": round(sum(n["cpu_percent"] for n in nodes.values()), 1),
     }))  # fmt: skip

@@ -62,6 +62,14 @@ def test_chunks_through_the_follower_are_the_same_and_repeats_do_nothing(model, 
     assert follower.lost_samples == 0
 
 
+def test_an_end_that_is_told_before_the_last_sound_waits_for_it(model, sound, whole):
+    follower = ChunkFollower(LandmarkStream(model))
+    frames = list(follower.push(7, 0, sound[:-960]))
+    assert not list(follower.end(7, len(sound)))
+    frames += [*follower.push(7, len(sound) - 960, sound[-960:-320]), *follower.push(7, len(sound) - 320, sound[-320:])]
+    assert np.abs(points(frames) - points(whole)).max() < 1e-4
+
+
 def test_a_gap_is_bridged_and_media_time_stays_right(model, sound):
     follower, frames = ChunkFollower(LandmarkStream(model)), []
     for at in range(0, len(sound), 320):

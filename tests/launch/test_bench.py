@@ -1,11 +1,14 @@
 """The figures of `atl bench` on made-up arrivals whose truth is known."""
 
+import sys
+
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy")
 
-from atl_bringup.bench import percentiles, with_rate  # noqa: E402
+from atl_bringup.bench import percentiles, speed_table, with_rate  # noqa: E402
+from atl_bringup.cli import main  # noqa: E402
 from atl_bringup.observe import counted, dropped, latencies  # noqa: E402
 
 MS = 1_000_000
@@ -40,3 +43,25 @@ def test_the_display_counts_between_two_reports():
     last = {"frames_shown": "110", "frames_late": "3", "frames_dropped": "5"}
     assert counted(first, last) == {"frames_shown": 100, "frames_late": 0, "frames_dropped": 1}
     assert counted({}, last) == dict.fromkeys(first), "a run too short for two reports"
+
+
+def test_the_table_gives_the_ratio_to_the_reference_in_torch():
+    whole, network = {"p50_ms": 12.5, "fps": 80.0}, {"p50_ms": 8.0, "fps": 120.0}
+    result = {
+        "landmark": {"params_m": 0.82, "gflop_per_frame": 0.003, "p50_ms": 0.5, "fps": 2000.0},
+        "renderer": {"params_m": 0.75, "gflop_per_frame": 1.91, "runtime": "openvino-bf16", "drawn_at_px": 256,
+                     "network_px": (208, 192), "stages": {"network": network, "total": whole}},
+    }  # fmt: skip
+    assert "paper" not in speed_table(result)
+    speeds = {key: {"name": f"{key}-f32", "p50_ms": 1e3 / fps, "fps": fps} for key, fps in (("torch", 0.5), ("runtime", 2.0))}
+    result["reference"] = {"params_m": 41.87, "gflop_per_frame": 246.2, "pixels": "128x128", **speeds}
+    rows = [line.split() for line in speed_table(result).splitlines()[2:]]
+    assert [row[-1] for row in rows] == ["–", "240", "160", "1", "4"]
+    assert rows[2][2:7] == ["256x256", "0.75", "1.91", "12.5", "80"]
+
+
+def test_without_torch_the_reference_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "atl_diffusion_node.paper_unet", raising=False)
+    assert main(["bench", "--seconds", "0", "--reference"]) == 2
+    assert "requirements/training.txt" in capsys.readouterr().err

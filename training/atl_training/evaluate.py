@@ -18,57 +18,20 @@ from tqdm import tqdm
 from atl_diffusion_node.portrait import Portrait, default_portrait_path, fit_portrait, load_portrait
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import OpenVinoRuntime
+from atl_evaluation.baselines import WarpOnly
+from atl_evaluation.metrics import motion
+from atl_evaluation.metrics.identity import Embedder, embeddings, floor_of, identity
+from atl_evaluation.metrics.tracking import track
 from atl_face.stream import SAMPLE_RATE
-from atl_face.topology import eye_openness, is_closed, lip_gap
+from atl_face.topology import is_closed, lip_gap
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import landmarks_of
-from atl_training import quality
-from atl_training.landmarks.judge import best_lag, correlation
 from atl_training.shards import Sample, read_shards
 from atl_training.splits import held_out
 
 HEIGHT_PX = 512
-BLINK_SHARE = 0.5  # eyes open less than this share of their median count as a blink
 IMPOSTORS = 20
 EVERY = 3  # every third frame is embedded: neighbours are alike, and the embedding is the slowest part
-SAME_PERSON = 0.38  # dlib embedding distance; same face 0.13-0.38, different people 0.74-0.84 when tried on other pictures
-
-
-class WarpOnly:
-    """A runtime that draws nothing: the portrait warped to the landmarks, the honest baseline."""
-
-    name = "warp-only"
-
-    def identity(self, portrait, portrait_rasters):
-        return None
-
-    def step(self, x_s, warped, guides, features, memory):
-        return warped, None
-
-
-class Embedder:
-    """dlib's face embedding with its 5-point alignment; evaluation only (not installed for users)."""
-
-    def __init__(self):
-        import dlib
-        import face_recognition_models as models
-
-        self._detector = dlib.get_frontal_face_detector()
-        self._shape = dlib.shape_predictor(models.pose_predictor_five_point_model_location())
-        self._net = dlib.face_recognition_model_v1(models.face_recognition_model_location())
-
-    def __call__(self, picture: np.ndarray) -> np.ndarray | None:
-        """(128,) of the largest face in an RGB picture, or None."""
-        faces = self._detector(picture, 1 if min(picture.shape[:2]) < 400 else 0)
-        if not faces:
-            return None
-        face = max(faces, key=lambda r: r.area())
-        return np.array(self._net.compute_face_descriptor(picture, self._shape(picture, face)))
-
-
-def track(frames: list[np.ndarray]) -> np.ndarray:
-    """Landmarks (T, 68, 3) that mediapipe sees in drawn frames; NaN where it sees none."""
-    return np.stack([np.full((68, 3), np.nan) if points is None else points for points in quality.track(frames)])
 
 
 def draw(renderer: FaceRenderer, portrait: Portrait, points: list[np.ndarray]) -> list[np.ndarray]:
@@ -76,16 +39,15 @@ def draw(renderer: FaceRenderer, portrait: Portrait, points: list[np.ndarray]) -
     return [renderer.render(p) for p in points]
 
 
-def follows(driven: np.ndarray, seen: np.ndarray) -> dict[str, float]:
-    """How a lip gap (T,) that was seen follows the one that drove it: correlation, amplitude ratio, best lag (frames)."""
-    ok = np.isfinite(seen)
-    driven, seen = driven[ok], seen[ok]
-    return {"r": correlation(driven, seen), "amplitude": float(seen.std() / max(driven.std(), 1e-9)),
-            "lag": best_lag(driven, seen)[0], "seen": float(ok.mean())}  # fmt: skip
+def followed(driven: np.ndarray, seen: np.ndarray) -> dict[str, float]:
+    """`motion.follows` under the names of docs/results.json, and the share of frames with a face."""
+    figures = motion.follows(driven, seen)
+    return {"r": figures["gap_correlation"], "amplitude": figures["gap_amplitude"], "lag": figures["gap_lag"],
+            "seen": float(np.isfinite(seen).mean())}  # fmt: skip
 
 
 def mean_of(rows: list[dict[str, float]]) -> dict[str, float]:
-    return {key: round(float(np.mean([row[key] for row in rows])), 3) for key in rows[0]} | {"clips": len(rows)}
+    return {key: round(motion.mean_of([row[key] for row in rows]), 3) for key in rows[0]} | {"clips": len(rows)}
 
 
 def on_grid(renderers: dict[str, FaceRenderer], model: SpeechModel, clips: list[Sample]) -> dict:
@@ -97,45 +59,40 @@ def on_grid(renderers: dict[str, FaceRenderer], model: SpeechModel, clips: list[
         made = landmarks_of(clip.audio, portrait.neutral, model)[: len(real)]
         points = [f.points for f in made]
         real = real[: len(points)]
-        rows.setdefault("landmarks against real", []).append(follows(lip_gap(real), lip_gap(np.stack(points))))
+        rows.setdefault("landmarks against real", []).append(followed(lip_gap(real), lip_gap(np.stack(points))))
         for name, renderer in renderers.items():
             seen = lip_gap(track(draw(renderer, portrait, points)))
-            rows.setdefault(f"{name}: frames against real", []).append(follows(lip_gap(real), seen))
-            rows.setdefault(f"{name}: frames against driving", []).append(follows(lip_gap(np.stack(points)), seen))
+            rows.setdefault(f"{name}: frames against real", []).append(followed(lip_gap(real), seen))
+            rows.setdefault(f"{name}: frames against driving", []).append(followed(lip_gap(np.stack(points)), seen))
             # the real motion through the renderer: what it loses when the landmarks are right
             true_points = [portrait.transform.to_crop(p) for p in real]
             seen = lip_gap(track(draw(renderer, portrait, true_points)))
-            rows.setdefault(f"{name}: redrawn from real landmarks, against real", []).append(follows(lip_gap(real), seen))
+            rows.setdefault(f"{name}: redrawn from real landmarks, against real", []).append(followed(lip_gap(real), seen))
     return {name: mean_of(values) for name, values in rows.items()}
 
 
 def on_portraits(renderers: dict[str, FaceRenderer], model: SpeechModel, portraits: list[Portrait], sound: np.ndarray,
-                 embed: Embedder, impostors: list[np.ndarray]) -> dict:  # fmt: skip
+                 embed: Embedder, impostors: np.ndarray) -> dict:  # fmt: skip
     """People that no training saw, driven by a real recording: lips that follow, identity that stays, frame that stays."""
     rows: dict[str, list[dict[str, float]]] = {}
     for portrait in tqdm(portraits, desc="portraits"):
         points = [f.points for f in landmarks_of(sound, portrait.neutral, model)]
-        own = embed(portrait.picture)
+        own, floor = embeddings(embed, [portrait.picture])[0], floor_of(embed, portrait.picture)
+        if not np.isfinite(own).all():
+            continue  # dlib sees no face in the portrait
         for name, renderer in renderers.items():
             frames = draw(renderer, portrait, points)
-            row = follows(lip_gap(np.stack(points)), lip_gap(track(frames)))
+            row = followed(lip_gap(np.stack(points)), lip_gap(track(frames)))
             outside = np.ones(portrait.picture.shape[:2], bool)
             outside[portrait.region] = portrait.feather[..., 0] == 0
             row["outside_untouched"] = float(np.mean([np.array_equal(f[outside], portrait.picture[outside])
                                                       for f in frames]))  # fmt: skip
-            if own is not None:
-                judged = frames[::EVERY]
-                found = [e for e in map(embed, judged) if e is not None]
-                distance = np.array([np.linalg.norm(e - own) for e in found])
-                row["same_person"] = float(np.sum(distance <= SAME_PERSON)) / len(judged)  # no face seen: not the same
-                blurred = embed(cv2.GaussianBlur(portrait.picture, (0, 0), 1.0))
-                row["floor"] = float(np.linalg.norm(blurred - own)) if blurred is not None else float("nan")
-                row["distance"] = float(distance.mean())
-                others = np.array([[np.linalg.norm(e - i) for i in impostors] for e in found])
-                row["nearest_impostor"] = float(others.min())
-                row["impostors_pass"] = float(np.mean(others <= SAME_PERSON))
+            figures = identity(own, embeddings(embed, frames[::EVERY]), impostors)
+            row |= {"same_person": figures["identity_verified"] / 100, "floor": floor, "distance": figures["identity_distance"],
+                    "nearest_impostor": figures["impostor_nearest"],
+                    "impostors_pass": figures["impostors_verified"] / 100}  # fmt: skip
             rows.setdefault(name, []).append(row)
-    return {name: mean_of([r for r in values if "distance" in r]) for name, values in rows.items()}
+    return {name: mean_of(values) for name, values in rows.items()}
 
 
 def in_silence(renderer: FaceRenderer, model: SpeechModel, portrait: Portrait, seconds: float = 30.0) -> dict:
@@ -145,13 +102,10 @@ def in_silence(renderer: FaceRenderer, model: SpeechModel, portrait: Portrait, s
     for name, sound in (("digital silence", np.zeros_like(room)), ("room noise at -55 dBFS", room)):
         made = landmarks_of(sound.astype(np.float32), portrait.neutral, model)
         seen = track(draw(renderer, portrait, [f.points for f in made]))
-        openness = np.mean(eye_openness(seen), axis=0)
-        shut = openness < BLINK_SHARE * np.nanmedian(openness)
-        blinks = int(np.sum(shut[1:] & ~shut[:-1]))
         result[name] = {
             "closed_landmarks": round(float(is_closed(lip_gap(np.stack([f.points for f in made]))).mean()), 4),
             "closed_seen": round(float(is_closed(lip_gap(seen)).mean()), 4),
-            "blinks_a_minute": round(blinks * 60 / seconds, 1),
+            "blinks_a_minute": round(motion.blink_rate(seen), 1),
         }
     return result
 
@@ -175,12 +129,13 @@ def main() -> None:
     pictures = [p for p in sorted(arguments.portraits.glob("*.jpg")) if held_out(p.stem)]
     strangers = [load_portrait(p, HEIGHT_PX) for p in pictures[: arguments.people]]
     embed = Embedder()
-    impostors = [e for p in pictures[arguments.people :] if (e := embed(load_portrait(p, HEIGHT_PX).picture)) is not None]
+    impostors = embeddings(embed, (load_portrait(p, HEIGHT_PX).picture for p in pictures[arguments.people :]))
+    impostors = impostors[np.isfinite(impostors[:, 0])][:IMPOSTORS]
     result = {
         "grid": on_grid(renderers, model, clips),
-        "portraits": on_portraits(renderers, model, strangers, clips[0].audio, embed, impostors[:IMPOSTORS]),
+        "portraits": on_portraits(renderers, model, strangers, clips[0].audio, embed, impostors),
         "silence": in_silence(renderers["ours"], model, load_portrait(default_portrait_path(), HEIGHT_PX)),
-        "runtime": renderers["ours"].runtime.name, "steps": arguments.steps, "impostors": len(impostors[:IMPOSTORS]),
+        "runtime": renderers["ours"].runtime.name, "steps": arguments.steps, "impostors": len(impostors),
     }  # fmt: skip
     arguments.out.write_text(json.dumps(result, indent=1))
     print(json.dumps(result, indent=1))

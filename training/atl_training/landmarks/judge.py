@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from atl_evaluation.metrics.motion import MAX_LAG, best_lag, correlation, landmark_distance
 from atl_face.stream import FRAME_RATE, FRAME_SAMPLES
-from atl_face.topology import MOUTH, SPEECH_WEIGHTS, WEIGHT, lip_gap
+from atl_face.topology import SPEECH_WEIGHTS, WEIGHT, lip_gap
 from atl_landmark_node.face_model import load_basis
 from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
@@ -20,24 +21,11 @@ from atl_training.landmarks.data import Utterance, load_shards
 
 _BASIS, _NEUTRAL = load_basis()
 _SPEECH = _BASIS[[WEIGHT[name] for name in SPEECH_WEIGHTS]]
-MAX_LAG = 3  # frames
 
 
 def points_of(weights: np.ndarray) -> np.ndarray:
     """Landmarks (T, 68, 3) of speech weights (T, n) on the average face, eye distances."""
     return _NEUTRAL + np.tensordot(weights, _SPEECH, 1)
-
-
-def best_lag(real: np.ndarray, made: np.ndarray) -> tuple[int, float]:
-    """Lag in frames (+: made is late) with the highest correlation within MAX_LAG, and that correlation."""
-    scores = {lag: correlation(real[max(0, -lag): len(real) - max(0, lag)], made[max(0, lag): len(made) + min(0, lag)])
-              for lag in range(-MAX_LAG, MAX_LAG + 1)}  # fmt: skip
-    lag = max(scores, key=lambda shift: (scores[shift], -abs(shift)))  # nothing correlates: lag 0
-    return lag, scores[lag]
-
-
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-9 and b.std() > 1e-9 else 0.0
 
 
 def predict(net, utterance: Utterance) -> np.ndarray:
@@ -86,7 +74,7 @@ def _figures(utterances: list[Utterance], made: list[np.ndarray]) -> dict:
         correlations.append(correlation(a, b))
         lags.append(best_lag(a, b)[0])
         ratios.append(b.std() / max(a.std(), 1e-6))
-        distances.append(100 * np.linalg.norm((real - fake)[:, MOUTH, :2], axis=-1).mean())
+        distances.append(landmark_distance(real, fake, align=False).mean())  # weights alone: there is no pose to take out
     return {"gap_r": round(float(np.mean(correlations)), 3), "gap_amplitude": round(float(np.mean(ratios)), 2),
             "lag_ms": round(1000 * float(np.mean(lags)) / FRAME_RATE),
             "m_lmd_percent": round(float(np.mean(distances)), 2)}  # fmt: skip

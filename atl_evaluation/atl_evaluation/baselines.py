@@ -1,0 +1,15 @@
+"""What a renderer has to beat."""
+
+
+class WarpOnly:
+    """A runtime that draws nothing: the portrait warped to the landmarks, nothing learned."""
+
+    name = "warp-only"
+
+    def identity(self, portrait, portrait_rasters):
+        """Nothing is computed from a portrait."""
+        return None
+
+    def step(self, x_s, warped, guides, features, memory):
+        """The warped portrait as it is."""
+        return warped, None

@@ -1,0 +1,66 @@
+"""Every figure of one clip of frames, by the catalogue's names (`metrics/catalogue.py`)."""
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from atl_evaluation.metrics import motion, picture
+from atl_evaluation.metrics.identity import Embedder, embeddings, identity
+from atl_evaluation.metrics.tracking import track
+from atl_evaluation.sync import SyncExpert
+from atl_face.errors import UserError
+from atl_face.topology import face_box
+
+EMBED_EVERY = 5  # frames: neighbours are alike, and an embedding takes 0.1 s
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a clip should look like: frames (T, H, W, 3) uint8 and landmarks (T, 68, 2|3) px of their face."""
+
+    frames: np.ndarray
+    landmarks: np.ndarray
+
+
+class Judge:
+    """Figures of clips.
+
+    Args:
+        impostors: (m, 128) embeddings of other people; None: nobody to be taken for.
+        with_identity: embed faces, which needs the extras of requirements/evaluation.txt (UserError without them).
+    """
+
+    def __init__(self, with_identity: bool, impostors: np.ndarray | None = None):
+        self._expert = SyncExpert()
+        self._embed, self._impostors = Embedder() if with_identity else None, impostors
+
+    def __call__(self, made: Sequence[np.ndarray], sound: np.ndarray, portrait: np.ndarray, truth: Truth | None = None,
+                 seen: np.ndarray | None = None) -> dict[str, float]:  # fmt: skip
+        """Figures of the frames `made` (T, H, W, 3) of the person in `portrait` (H, W, 3) who says `sound` (n,) 16 kHz.
+
+        Args:
+            truth: as many frames of the same size, in step; without it, what needs one is left out.
+            seen: the detector's landmarks in `made`, where they are known already.
+        """
+        made = np.asarray(made)
+        seen = track(made) if seen is None else seen
+        figures = motion.alone(seen) | self._sync(made, seen, sound)
+        if truth is None:
+            static = picture.outside_faces(face_box(seen), *made.shape[1:3])
+        else:
+            static = picture.static_pixels(truth.frames)
+            compared = picture.compare(truth.frames, made, truth.landmarks)
+            figures |= {name: motion.mean_of(values) for name, values in compared.items()}
+            figures |= motion.compare(truth.landmarks, seen)
+        figures["flicker"] = motion.mean_of(picture.flicker(made, static))
+        if self._embed:
+            own = embeddings(self._embed, [portrait])[0]
+            figures |= identity(own, embeddings(self._embed, made[::EMBED_EVERY]), self._impostors)
+        return figures
+
+    def _sync(self, made: np.ndarray, seen: np.ndarray, sound: np.ndarray) -> dict[str, float]:
+        try:
+            score = self._expert.score(made, seen, sound)
+        except UserError:  # too short, or hardly ever a face: no figure
+            return dict.fromkeys(("lse_c", "lse_d", "sync_offset"), float("nan"))
+        return {"lse_c": score.confidence, "lse_d": score.distance, "sync_offset": score.offset}

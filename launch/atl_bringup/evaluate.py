@@ -1,0 +1,76 @@
+"""`atl evaluate`: a bag's frames made again without ROS and without a clock, judged, and told in a folder with a verdict."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import yaml
+
+from atl_diffusion_node.portrait import load_portrait
+from atl_evaluation.evaluate import evaluate
+from atl_evaluation.verdict import PASSED, default_conditions_path
+from atl_evaluation.wording import bounds, figure
+from atl_face.errors import UserError
+from atl_face.files import existing_file
+
+HEIGHT_PX = 512  # of a portrait that is given, as the graph's
+EXIT_FAILED = 1
+
+
+def add_parser(subparsers) -> None:
+    """Adds `evaluate` to the `atl` command."""
+    parser = subparsers.add_parser("evaluate", help="judge a recorded bag", description=__doc__)
+    parser.add_argument("bag", type=Path, help="a rosbag2: a folder, or one .mcap or .db3 file")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for frames.jsonl, summary.json, report.html")
+    add_options(parser)
+    parser.set_defaults(main=main)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What `atl evaluate` and `atl replay` both take."""
+    parser.add_argument("--conditions", type=Path, default=default_conditions_path(), metavar="YAML",
+                        help="what must hold (%(default)s)")  # fmt: skip
+    parser.add_argument("--portrait", type=Path, help="the face, where the bag has none")
+    parser.add_argument("--reference", type=Path, metavar="VIDEO", help="how it truly looked, 25 frames a second")
+    parser.add_argument("--driven-by", choices=("sound", "landmarks"), default="sound",
+                        help="make landmarks anew, or draw those that were recorded (%(default)s)")  # fmt: skip
+    parser.add_argument("--namespace", default="", help="of the face, where the bag has several")
+    parser.add_argument("--params", type=Path, metavar="YAML", help="the nodes' parameters that aren't their defaults")
+    parser.add_argument("--identity", action="store_true", help="embed faces, too (needs requirements/evaluation.txt)")
+
+
+def options_of(chosen: argparse.Namespace) -> dict[str, object]:
+    """The arguments of `atl_evaluation.evaluate.evaluate` that `add_options` asked for."""
+    portrait = load_portrait(chosen.portrait, HEIGHT_PX) if chosen.portrait else None
+    return {"conditions": chosen.conditions, "portrait": portrait, "reference": chosen.reference,
+            "driven_by": chosen.driven_by, "namespace": chosen.namespace, "parameters": parameters_of(chosen.params),
+            "with_identity": chosen.identity}  # fmt: skip
+
+
+def parameters_of(path: Path | None) -> dict[str, dict]:
+    """Node name -> parameters of a ROS parameter file."""
+    if path is None:
+        return {}
+    try:
+        read = yaml.safe_load(existing_file(path, "parameter file").read_text(encoding="utf-8")) or {}
+        return {name.rsplit("/", 1)[-1]: dict(entry["ros__parameters"]) for name, entry in read.items()}
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        raise UserError(f"{path} is no ROS parameter file ({error}).", "bad_parameters") from error
+
+
+def main(chosen: argparse.Namespace) -> int:
+    """The exit code is 0 if the verdict is `passed`, 1 if not."""
+    cv2.setNumThreads(1)  # its pool would fight with the network's
+    summary = evaluate(chosen.bag, chosen.out, **options_of(chosen))
+    tell(summary, chosen.out)
+    return 0 if summary["verdict"] == PASSED else EXIT_FAILED
+
+
+def tell(summary: dict, out: Path) -> None:
+    """The verdict in a few lines."""
+    for problem in summary["problems"]:
+        print(f"{problem['count']:5} x {problem['what']}", file=sys.stderr)
+    for row in summary["conditions"]:
+        print(f"{row['verdict']:12} {row['metric']:28} {figure(row['value']):>10}   {bounds(row)}")
+    print(f"{summary['verdict']}: {summary['frames']['count']} frames; {out / 'report.html'}")
