@@ -28,14 +28,19 @@ def clips():
     return [(np.stack(clip.frames()), clip.arrays["landmarks"], clip.audio) for clip in spoken]
 
 
+@pytest.fixture(scope="module")
+def mouths(clips):
+    """Their crops."""
+    return [mouth_crops(frames, landmarks) for frames, landmarks, _ in clips]
+
+
 def test_the_network_is_small_enough_to_commit():
     assert (Path(sync.__file__).parent / "data" / "sync_expert.onnx").stat().st_size <= 3_000_000
 
 
-def test_own_sound_fits_better_than_anothers_and_than_a_still_mouth(expert, clips):
+def test_own_sound_fits_better_than_anothers_and_than_a_still_mouth(expert, clips, mouths):
     own, foreign, still = [], [], []
-    for (frames, landmarks, sound), (_, _, other) in zip(clips, clips[1:] + clips[:1], strict=True):
-        crops = mouth_crops(frames, landmarks)
+    for crops, (_, _, sound), (_, _, other) in zip(mouths, clips, clips[1:] + clips[:1], strict=True):
         own.append(expert.score_crops(crops, sound))
         foreign.append(expert.score_crops(crops, other).confidence)
         still.append(expert.score_crops(np.repeat(crops[:1], len(crops), axis=0), sound).confidence)
@@ -46,14 +51,13 @@ def test_own_sound_fits_better_than_anothers_and_than_a_still_mouth(expert, clip
 
 
 @pytest.mark.parametrize("late", [-7, 5])
-def test_a_planted_offset_is_found_with_its_sign(expert, clips, late):
+def test_a_planted_offset_is_found_with_its_sign(expert, clips, mouths, late):
     """+: the picture is late, so the sound that it belongs to lies before it."""
     found = []
-    for frames, landmarks, sound in clips:
-        inner = slice(8, len(frames) - 8)
-        begin = (inner.start + late) * FRAME_SAMPLES
-        heard = sound[begin: begin + (inner.stop - inner.start) * FRAME_SAMPLES]
-        found.append(expert.score(frames[inner], landmarks[inner], heard).offset - late)
+    for crops, (_, _, sound) in zip(mouths, clips, strict=True):
+        inner = crops[8: len(crops) - 8]
+        heard = sound[(8 + late) * FRAME_SAMPLES: (8 + late + len(inner)) * FRAME_SAMPLES]
+        found.append(expert.score_crops(inner, heard).offset - late)
     assert np.mean(np.abs(found) <= 1) > 0.8
 
 
@@ -62,8 +66,8 @@ def test_the_same_clip_gives_the_same_score(expert, clips):
     assert np.array_equal(first.distances, second.distances)
 
 
-def test_chunks_change_nothing(expert, clips, monkeypatch):
-    crops, sound = mouth_crops(*clips[0][:2]), clips[0][2]
+def test_chunks_change_nothing(expert, clips, mouths, monkeypatch):
+    crops, sound = mouths[0], clips[0][2]
     whole = expert.embed(crops, sound)
     monkeypatch.setattr(sync, "CHUNK", 20)
     for mine, theirs in zip(expert.embed(crops, sound), whole, strict=True):
@@ -80,9 +84,8 @@ def test_known_embeddings():
     assert alike.confidence == pytest.approx(0) and len(alike.distances) == 2 * MAX_OFFSET + 1
 
 
-def test_crops_follow_the_face_and_bridge_gaps(clips):
-    frames, landmarks, _ = clips[0]
-    crops = mouth_crops(frames, landmarks)
+def test_crops_follow_the_face_and_bridge_gaps(clips, mouths):
+    (frames, landmarks, _), crops = clips[0], mouths[0]
     assert crops.shape == (len(frames), sync.SIZE, sync.SIZE) and crops.dtype == np.uint8
     moved = mouth_crops(np.roll(frames, (9, -6), axis=(1, 2)), landmarks[..., :2] + (-6, 9))
     assert np.abs(moved.astype(int) - crops).max() <= 1

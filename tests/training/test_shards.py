@@ -16,6 +16,7 @@ pytest.importorskip("matplotlib", reason="cards and sheets need requirements of 
 import av
 
 from atl_diffusion_node.portrait import default_portrait_path
+from atl_evaluation.metrics.tracking import track
 from atl_face.errors import UserError
 from atl_face.stream import FRAME_RATE, SAMPLE_RATE
 from atl_face.topology import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS, eye_distance
@@ -181,7 +182,7 @@ def test_a_sheet_shows_drafts_and_films(tmp_path, film):
 def test_a_check_measures_a_known_shift_and_takes_it_away(tmp_path, film):
     pytest.importorskip("mediapipe", reason="the second opinion is mediapipe's, see training/README.md")
     sample = made("film", frames=10, video=film, age=70.0, glasses="round")
-    seen = np.stack(quality.track(sample.frames()[::2])).repeat(2, axis=0)
+    seen = track(sample.frames()[::2]).repeat(2, axis=0)
     sample.arrays["landmarks"] = seen + [3.0, 4.0, 0.0]
     write_shard(tmp_path / "a.tar", [sample, made("draft")])
     assert call(quality, tmp_path, "--out", tmp_path / "check.json", "--every", 2) == 1, "aims are missed"

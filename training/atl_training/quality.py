@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from atl_face.detect import FaceTracker
+from atl_evaluation.metrics.tracking import track
 from atl_face.errors import UserError
 from atl_face.topology import JAW, LEFT_OUTER_CANTHUS, MOUTH, NOSE, RIGHT_OUTER_CANTHUS, lip_gap
 from atl_training.card import looks
@@ -100,25 +100,13 @@ def judge(sample: Sample, every: int) -> Judged:
     truth = sample.arrays["landmarks"].astype(np.float64)
     seen = track(sample.frames()[: len(truth) : every])
     still = truth.mean(0)
-    numbers = [k for k, points in enumerate(seen) if points is not None]
-    there = truth[::every][numbers]
-    points = np.array([seen[k] for k in numbers]).reshape(-1, 68, 3)
+    numbers = np.flatnonzero(np.isfinite(seen).all((1, 2)))
+    there, points = truth[::every][numbers], seen[numbers]
     offsets = np.stack([by_eyes(points - there, there), by_eyes(points - still, there)]).astype(np.float16)
     gaps = np.stack([lip_gap(there), lip_gap(points)])
-    gaps -= gaps.mean(1, keepdims=True) if numbers else 0
+    gaps -= gaps.mean(1, keepdims=True) if len(numbers) else 0
     (tt, ts), (_, ss) = gaps @ gaps.T
     return Judged(sample.key, _groups(sample.facts), len(seen), offsets, np.array([ts, tt, ss]))
-
-
-def track(frames: list[np.ndarray]) -> list[np.ndarray | None]:
-    """mediapipe's landmarks (68, 3) of RGB frames, None where it finds no face."""
-    tracker = FaceTracker()
-    try:
-        for frame in frames[:1]:
-            tracker(frame)  # the tracker's first answer is its detector's; its second is settled
-        return [tracker(frame) for frame in frames]
-    finally:
-        tracker.close()
 
 
 def by_eyes(offsets: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 
 from atl_diffusion_node.portrait import Portrait, fit_portrait
 from atl_diffusion_node.renderer import FaceRenderer
+from atl_evaluation.baselines import WarpOnly
 from atl_face.stream import FRAME_SAMPLES
 from atl_landmark_node.face_model import PortraitFace
 from atl_landmark_node.model import SpeechModel
@@ -16,18 +17,6 @@ from atl_training.shards import Sample
 
 TRUTH, STILL = "ground truth", "still portrait"
 FROM_TRUE, FROM_SOUND_POSED, FROM_SOUND = "true landmarks", "sound, true head pose", "sound alone"
-
-
-class WarpOnly:
-    """A runtime that draws nothing: the portrait warped to the landmarks, the honest baseline."""
-
-    name = "warp-only"
-
-    def identity(self, portrait, portrait_rasters):
-        return None
-
-    def step(self, x_s, warped, guides, features, memory):
-        return warped, None
 
 
 @dataclass

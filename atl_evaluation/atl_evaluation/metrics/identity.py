@@ -14,7 +14,7 @@ from atl_evaluation.metrics.motion import mean_of
 
 SAME_PERSON = 0.38
 """Embedding distance up to which it is the same person: same face 0.13-0.38, different people 0.74-0.84 when tried on other
-pictures. Stricter than the 0.6 of dlib's author, which is for photographs of years apart."""
+pictures. Stricter than the 0.6 with which dlib's author verifies the photographs of LFW."""
 SMALL_PX = 400  # a picture below is searched at twice its size: dlib's detector wants 80 px of face
 FLOOR_BLUR_PX = 1.0  # the floor is the portrait's distance to itself, blurred so much
 

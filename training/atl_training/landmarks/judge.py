@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from atl_evaluation.metrics.motion import MAX_LAG, best_lag, correlation, landmark_distance
+from atl_evaluation.metrics.motion import MAX_LAG, best_lag, correlation, gap_amplitude, landmark_distance
 from atl_face.stream import FRAME_RATE, FRAME_SAMPLES
 from atl_face.topology import SPEECH_WEIGHTS, WEIGHT, lip_gap
 from atl_landmark_node.face_model import load_basis
@@ -51,11 +51,11 @@ def energy_jaw(utterance: Utterance) -> np.ndarray:
 
 def judge(net, held: list[Utterance], most: int = 120) -> dict:
     """Per style: lip-gap correlation, amplitude ratio, best lag (ms), M-LMD (% of the eye distance); beside the
-    network the energy-driven jaw and the mean face."""
+    network the energy-driven jaw and the mean face. Clips in which nothing is said have no lip gap to follow: left out."""
     net.eval()
     result = {}
     for index, style in enumerate(STYLES):
-        chosen = [u for u in held if u.style == index and len(u.weights) > 2 * MAX_LAG + 10][:most]
+        chosen = [u for u in held if u.style == index and len(u.weights) > 2 * MAX_LAG + 10 and u.speaking.any()][:most]
         if not chosen:
             continue
         mean = np.mean([u.weights.mean(0) for u in chosen], axis=0)
@@ -73,7 +73,7 @@ def _figures(utterances: list[Utterance], made: list[np.ndarray]) -> dict:
         a, b = lip_gap(real), lip_gap(fake)
         correlations.append(correlation(a, b))
         lags.append(best_lag(a, b)[0])
-        ratios.append(b.std() / max(a.std(), 1e-6))
+        ratios.append(gap_amplitude(a, b))
         distances.append(landmark_distance(real, fake, align=False).mean())  # weights alone: there is no pose to take out
     return {"gap_r": round(float(np.mean(correlations)), 3), "gap_amplitude": round(float(np.mean(ratios)), 2),
             "lag_ms": round(1000 * float(np.mean(lags)) / FRAME_RATE),

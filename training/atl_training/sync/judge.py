@@ -59,12 +59,12 @@ def planted(expert: SyncExpert, crops: np.ndarray, sound: np.ndarray) -> dict[st
 def drawn(clip: Clip, renderer: FaceRenderer, model: SpeechModel) -> Iterator[tuple[str, np.ndarray]]:
     """Names and frames that the renderer draws from a clip's first frame."""
     points = clip.points(model)
-    neutral, frames = clip.portrait.neutral, len(clip.frames)
+    face, frames = PortraitFace(clip.portrait.neutral), len(clip.frames)
     weights = np.zeros((frames, 52))
     sound = np.clip(np.rint(clip.sound * 32767), -32768, 32767).astype(np.int16)
     utterance = Utterance(clip.key, sound, np.zeros((frames, len(SPEECH_WEIGHTS))), np.ones(frames, bool), 0, True)
     weights[:, SPEECH] = energy_jaw(utterance)
-    jaw = np.stack([PortraitFace(neutral).points(w) for w in weights])
+    jaw = np.stack([face.points(w) for w in weights])
     for name, chosen in (("renderer from true landmarks", points[FROM_TRUE]),
                          ("renderer from the landmark network", points[FROM_SOUND]),
                          ("renderer from an energy-driven jaw", jaw)):  # fmt: skip
