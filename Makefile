@@ -1,7 +1,7 @@
 # ATL Avatar: `make avatar` is the whole way from a fresh machine to a talking face.
-.PHONY: help setup avatar test training lint clean
+.PHONY: help setup avatar test training results lint clean
 .DEFAULT_GOAL := help
-export PYTHON AUDIO PORTRAIT OUT PORT
+export PYTHON AUDIO PORTRAIT OUT PORT DATA GRID FOLDER PORTRAITS
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -20,6 +20,9 @@ test: setup ## All tests
 
 training: ## Environment of corpus, training and evaluation, with the command .venv-training/bin/atl-corpus
 	@tools/setup_training.sh
+
+results: training ## docs/results.md measured anew: DATA=shards GRID=clips FOLDER=clips PORTRAITS=pictures (tools/results.sh)
+	@tools/results.sh
 
 lint: setup ## Style, and who may import whom
 	@.venv/bin/ruff check .

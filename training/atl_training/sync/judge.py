@@ -135,7 +135,7 @@ def table(result: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--grid", type=Path, required=True, help="GRID as shards")
+    parser.add_argument("--grid", type=Path, help="GRID as shards")
     parser.add_argument("--corpus", type=Path, help="the studio's clips")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--clips", type=int, help="of each set; all held-out ones by default")
