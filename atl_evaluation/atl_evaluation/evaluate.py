@@ -56,6 +56,7 @@ class Stretch:
 class Run:
     """What evaluating a bag gathers."""
 
+    latency_ms: dict[int, float]  # by stamp, ns; of frames that were seen live
     figures: dict[str, list[dict[str, float]]] = field(default_factory=dict)  # way -> figures of each stretch
     rows: list[dict] = field(default_factory=list)
     sheet: list[tuple[str, np.ndarray]] = field(default_factory=list)
@@ -66,7 +67,8 @@ class Run:
 
 def evaluate(path: Path, out: Path, conditions: Path, *, portrait: Portrait | None = None, reference: Path | None = None,
              driven_by: str = "sound", namespace: str = "", parameters: dict | None = None, with_identity: bool = False,
-             live: dict | None = None, middleware: str | None = None) -> dict:  # fmt: skip
+             live: dict | None = None, latency_ms: dict[int, float] | None = None,
+             middleware: str | None = None) -> dict:  # fmt: skip
     """Make a bag's frames again, judge them and write the folder `out`; returns the summary (`run_folder`).
 
     Args:
@@ -75,7 +77,7 @@ def evaluate(path: Path, out: Path, conditions: Path, *, portrait: Portrait | No
         driven_by: `sound` runs both stages, `landmarks` draws those that were recorded.
         parameters: those of the nodes that aren't their defaults, see `Rerun`.
         with_identity: embed faces; needs the extras.
-        live: figures of a replay that recorded the bag, told along.
+        live: figures of a replay that recorded the bag, told along. latency_ms: its latency of frames by stamp, ns.
 
     Raises:
         UserError: the bag, the conditions or the reference can't be used; nothing can be made from the bag.
@@ -85,7 +87,7 @@ def evaluate(path: Path, out: Path, conditions: Path, *, portrait: Portrait | No
     bag = read_bag(path, namespace)
     rerun = Rerun(bag, driven_by, portrait, parameters)
     truth = Reference.read(reference) if reference else None
-    judge, run = Judge(with_identity), Run()
+    judge, run = Judge(with_identity), Run(latency_ms or {})
     for stretch in stretches(bag, rerun, portrait):
         _judge_stretch(run, judge, stretch, truth if stretch.frames[0].stream_id == _first_stream(bag) else None)
     problems = [{"what": line, "count": 1} for line in bag.problems]
@@ -186,6 +188,8 @@ def _rows(run: Run, stretch: Stretch, driven: np.ndarray, seen: np.ndarray, real
         row = {"index": len(run.rows), "stamp_s": stamp_s, "stream": frame.stream_id, "frame": frame.index, "face_found": found,
                "gap_driven": gaps[0][k], "gap_seen": gaps[1][k], "gap_real": gap_real[k],
                "render_ms": sum(frame.times_ms.get(name, 0.0) for name in STAGES[1:])}  # fmt: skip
+        if frame.stamp_ns in run.latency_ms:
+            row["latency_ms"] = run.latency_ms[frame.stamp_ns]
         if "landmarks" in frame.times_ms:
             row["landmark_ms"] = frame.times_ms["landmarks"]
         run.rows.append(row)

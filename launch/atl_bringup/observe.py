@@ -64,16 +64,16 @@ class Observer(Node):
                 self.settled.setdefault(name, figures)
 
 
-def latencies(audio: list[tuple[int, int, float]], frames: dict[int, float]) -> list[float]:
-    """Milliseconds from the arrival of the last sample a frame needs to the frame's, or its landmarks', arrival."""
+def latencies(audio: list[tuple[int, int, float]], frames: dict[int, float]) -> dict[int, float]:
+    """Stamp (ns) -> milliseconds from the arrival of the last sample a frame needs to the frame's, or its landmarks', arrival."""
     ends = np.array([start + 1_000_000_000 * count // SAMPLE_RATE for start, count, _ in audio])
     arrivals = np.array([at for *_, at in audio])
     need_ns = (FRAME_SAMPLES + LOOKAHEAD_SAMPLES) * 1_000_000_000 // SAMPLE_RATE
-    out = []
+    out = {}
     for stamp, seen in frames.items():
         index = int(np.searchsorted(ends, stamp + need_ns - 1_000_000))  # a millisecond of rounding in stamps
         if index < len(ends):
-            out.append(1e3 * (seen - arrivals[index]))
+            out[stamp] = 1e3 * (seen - arrivals[index])
     return out
 
 
@@ -81,7 +81,7 @@ def stages(observer: Observer) -> dict[str, dict[str, float]]:
     """Latency of each stage: last sample needed to landmarks, landmarks to frame."""
     both = observer.marks.keys() & observer.frames.keys()
     drawing = [1e3 * (observer.frames[stamp] - observer.marks[stamp]) for stamp in both]
-    return {"landmark": percentiles(latencies(observer.audio, observer.marks)), "diffusion": percentiles(drawing)}
+    return {"landmark": percentiles(list(latencies(observer.audio, observer.marks).values())), "diffusion": percentiles(drawing)}
 
 
 def rate(arrivals: list[float]) -> float | None:
@@ -136,14 +136,15 @@ def main() -> None:
         if name in nodes:
             told = ("frames", "late", "viewers")
             nodes[name]["figures"] = {k: v for k, v in figures.items() if "_ms_" in k or k.startswith(told)}
+    latency_ms = latencies(observer.audio, observer.frames)
     out.write_text(json.dumps({
         "seconds": seconds, "frames": len(observer.frames), "dropped": dropped(observer.frames),
-        "latency": percentiles(latencies(observer.audio, observer.frames)), "stages": stages(observer), "nodes": nodes,
+        "latency": percentiles(list(latency_ms.values())), "stages": stages(observer), "nodes": nodes,
         "rates_hz": {"audio": rate([at for *_, at in observer.audio]), "landmarks": rate(list(observer.marks.values())),
                      "image_raw": rate(list(observer.frames.values()))},
         "skew": percentiles(observer.skews_ms),
         "display": counted(observer.settled.get("display", {}), observer.told.get("display", {})),
-        "cpu_percent_all": round(sum(n["cpu_percent"] for n in nodes.values()), 1),
+        "latency_ms_by_stamp": latency_ms, "cpu_percent_all": round(sum(n["cpu_percent"] for n in nodes.values()), 1),
     }))  # fmt: skip
     executor.shutdown()
     rclpy.try_shutdown()

@@ -54,7 +54,9 @@ def main(chosen: argparse.Namespace) -> int:
     live = replay(chosen.bag, out, chosen)
     chosen.namespace, chosen.driven_by = NAMESPACE, "landmarks"  # what was seen live, not what the sound would give
     middleware = os.environ.get("RMW_IMPLEMENTATION", environment()["RMW_IMPLEMENTATION"])
-    summary = evaluate.evaluate(out / "bag", out, live=live, middleware=middleware, **evaluate.options_of(chosen))
+    latency_ms = {int(stamp): value for stamp, value in live.pop("latency_ms_by_stamp").items()}
+    summary = evaluate.evaluate(out / "bag", out, live=live, latency_ms=latency_ms, middleware=middleware,
+                                **evaluate.options_of(chosen))  # fmt: skip
     evaluate.tell(summary, out)
     return 0 if summary["verdict"] == PASSED else evaluate.EXIT_FAILED
 
@@ -63,8 +65,9 @@ def replay(path: Path, out: Path, chosen: argparse.Namespace) -> dict[str, objec
     """Play a bag into a graph of its own; the new bag and live.json lie in `out`. Returns the live figures:
 
     seconds, frames, dropped; rates_hz of audio, landmarks, image_raw; latency {p50_ms, p95_ms, p99_ms, max_ms} from the last
-    sample needed to the frame, stages: to the landmarks, from there to the frame; skew of picture minus sound as the
-    display reports it once a second; display: its counts; nodes: cpu_percent, rss_mb and figures; player: its lateness.
+    sample needed to the frame (latency_ms_by_stamp: of each), stages: to the landmarks, from there to the frame; skew of picture
+    minus sound as the display reports it once a second; display: its counts; nodes: cpu_percent, rss_mb and figures; player:
+    its lateness.
 
     Raises:
         UserError: the bag has too little sound, the folder holds a replay already, or the graph didn't run.
