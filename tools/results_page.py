@@ -1,6 +1,7 @@
 """Write docs/results.md from the figures that were measured: `python3 tools/results_page.py`.
 
-Reads docs/results.json (atl_training.evaluate), docs/bench.json and docs/bench-avx2.json (atl bench); adds nothing.
+Reads docs/results.json (atl_training.evaluate), docs/clips.json (atl_training.results), docs/bench.json and
+docs/bench-avx2.json (atl bench); adds nothing.
 """
 
 import json
@@ -11,7 +12,7 @@ TARGET = DOCS / "results.md"
 
 INTRODUCTION = """# Results
 
-Made by `tools/results_page.py` from [results.json](results.json), [bench.json](bench.json) and
+Made by `tools/results_page.py` from [results.json](results.json), [clips.json](clips.json), [bench.json](bench.json) and
 [bench-avx2.json](bench-avx2.json), which the commands below wrote. One machine: {processor}, {cores} cores, no GPU.
 
 The networks by themselves, on held-out data and beside their baselines: model cards of
@@ -56,10 +57,17 @@ Silence, the shipped portrait, 30 s each:
 SPEED = """
 ## Speed
 
-`atl bench --viewer --seconds {seconds:.0f} --json docs/bench.json` and `atl bench --avx2 --seconds {avx2_seconds:.0f} --json
-docs/bench-avx2.json` (AVX-512 switched off for OpenVINO, OpenCV and NumPy, float32: as on a robot). Latency: from the arrival of
-the last sample that a frame needs (its 40 ms and 80 ms of look-ahead) to the arrival of the frame. The viewer's decoder
-runs on the same two cores.
+`atl bench --viewer --reference --seconds {seconds:.0f} --json docs/bench.json` and `atl bench --avx2 --seconds
+{avx2_seconds:.0f} --json docs/bench-avx2.json` (AVX-512 switched off for OpenVINO, OpenCV and NumPy, float32: as on a robot).
+Latency: from the arrival of the last sample that a frame needs (its 40 ms and 80 ms of look-ahead) to the arrival of the
+frame. The viewer's decoder runs on the same two cores.
+"""
+
+REFERENCE = """
+A 3D U-Net of the paper's size ({of[params_m]} M parameters, {of[gflop_per_frame]} GFLOP a frame at {of[pixels]} px in
+{of[steps]} steps, random weights; `--reference`), timed between our frames in the same run: {of[torch][fps]} frames/s in
+eager torch ({of[torch][name]}), {of[runtime][fps]} in {of[runtime][name]}. The renderer with everything around its network is
+**{ours[vs_paper_torch]} x** and **{ours[vs_paper_runtime]} x** as fast. That says nothing about pictures.
 """
 
 GRID_ROWS = {
@@ -137,6 +145,8 @@ def bench(title: str, figures: dict) -> str:
         f"{renderer['network_px'][0]} px of it by the networks): **{renderer['fps']} frames/s**, p99 {renderer['p99_ms']} ms; "
         f"`set_identity` {renderer['set_identity_ms']} ms. Landmark stage: p50 {landmark['p50_ms']} ms, p99 "
         f"{landmark['p99_ms']} ms per 40 ms, real-time factor {landmark['real_time_factor']} on one core.\n")]  # fmt: skip
+    if "reference" in figures:
+        parts.append(REFERENCE.format(of=figures["reference"], ours=renderer))
     keys = ("p50_ms", "p95_ms", "p99_ms", "max_ms")
     parts.append(table(["ms a frame", "p50", "p95", "p99", "max"],
                        [[name, *(row[k] for k in keys)] for name, row in renderer["stages"].items()]))  # fmt: skip
@@ -157,12 +167,14 @@ def bench(title: str, figures: dict) -> str:
 
 def document() -> str:
     """The whole of docs/results.md."""
-    results, native, avx2 = (json.loads((DOCS / f"{name}.json").read_text()) for name in ("results", "bench", "bench-avx2"))
+    files = ("results", "clips", "bench", "bench-avx2")
+    results, clips_anew, native, avx2 = (json.loads((DOCS / f"{name}.json").read_text()) for name in files)
     clips = results["grid"]["landmarks against real"]["clips"]
     people = results["portraits"]["ours"]["clips"]
     return "\n".join([
         INTRODUCTION.format(clips=clips, people=people, **native["machine"], **{k: results[k] for k in ("runtime", "steps")}),
-        grid(results["grid"]), PORTRAITS, portraits(results["portraits"]), SILENCE, silence(results["silence"]),
+        grid(results["grid"]), SETS, sets(clips_anew["sets"]), PORTRAITS, portraits(results["portraits"]), SILENCE,
+        silence(results["silence"]),
         SPEED.format(seconds=native["graph"]["seconds"], avx2_seconds=avx2["graph"]["seconds"]),
         bench("As the processor is", native), bench("Without AVX-512", avx2),
     ])  # fmt: skip

@@ -144,7 +144,7 @@ def test_a_card_is_the_same_every_time(tmp_path):
 
 @pytest.mark.parametrize("facts,what,name", [
     ({"speaker": "t1"}, "identity", "t1"), ({"voice": "flite/t1"}, "voice", "flite/t1"),
-    ({"text": "Bye! How are you?"}, "sentence", "How are you?"),
+    ({"text": "Bye! How are you?"}, "sentence", "how are you"), ({"text": "how ARE you"}, "sentence", "how are you"),
 ])  # fmt: skip
 def test_a_leak_into_validation_is_found(tmp_path, capsys, facts, what, name):
     write_corpus(tmp_path, made("v2", split="val", **facts))

@@ -67,7 +67,8 @@ def describe(folder: Path) -> dict:
     plan = {name: value for name, value in _read(folder / "plan.json").items() if value is not False}
     settings = {"settings": ", ".join(f"{name} {value}" for name, value in plan.items())} if plan else {}
     runs = [_read(path) for path in sorted(folder.glob("run*.json"))]  # one for each machine's share
-    noted = (runs[0] | {"seconds": sum(run.get("seconds", 0) for run in runs)}) if runs else {}
+    sums = {name: sum(run.get(name, 0) for run in runs) for name in ("clips_made", "seconds")}  # a kill may have left some out
+    noted = runs[0] | sums if runs else {}
     return made | tally.card() | {"run": settings | noted}
 
 
@@ -94,9 +95,11 @@ def looks(facts: dict) -> dict[str, str]:
 
 
 def sentences(facts: dict) -> list[str]:
-    """What is said in a clip, as it was drawn; of a clip that tells its text alone, that split after . ! ?"""
+    """What is said in a clip, as it was drawn; of a clip that tells its text alone, that split after . ! ? Words alone, in lower
+    case: a full stop makes no other sentence."""
     parts = facts.get("sentences") or re.split(r"(?<=[.!?])\s+", (facts["text"] or "").strip())
-    return [part for part in parts if part]
+    plain = (" ".join(re.findall(r"[\w']+", part.lower())) for part in parts)
+    return [part for part in plain if part]
 
 
 class Tally:

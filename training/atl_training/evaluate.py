@@ -28,6 +28,7 @@ from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import landmarks_of
 from atl_training.shards import Sample, read_shards
 from atl_training.splits import held_out
+from atl_training.tool import run_tool
 
 HEIGHT_PX = 512
 IMPOSTORS = 20
@@ -142,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

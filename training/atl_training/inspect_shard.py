@@ -57,7 +57,8 @@ def plain_sheet(samples: list[Sample], columns: int, out: Path, width: int | Non
     picture = np.concatenate([strip(sample, picked(sample, columns), landmarks=False) for sample in samples])
     if width:
         picture = cv2.resize(picture, (width, round(width * len(picture) / picture.shape[1])), interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(out), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not cv2.imwrite(str(out), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
+        raise UserError(f"{out} can't be written; give --out another folder.")
 
 
 def sheet(samples: list[Sample], columns: int, out: Path) -> None:

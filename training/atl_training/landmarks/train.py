@@ -19,9 +19,11 @@ from atl_face.topology import LIP_PAIRS, MOUTH, SPEECH_WEIGHTS, WEIGHT
 from atl_landmark_node.face_model import load_basis
 from atl_landmark_node.model import STYLES
 from atl_landmark_node.net import SpeechNet
+from atl_training.checkpoint import save_checkpoint
 from atl_training.landmarks.data import Batches, load_shards
 from atl_training.landmarks.export import export
 from atl_training.landmarks.judge import judge
+from atl_training.tool import run_tool
 
 FRAMES, BATCH = 75, 32  # 3 s, GRID's clip length
 LEARNING_RATE = 1.5e-3
@@ -107,8 +109,8 @@ def main() -> None:
             for name, value in parts.items():
                 log.add_scalar(name, value.item(), step)
         if (step + 1) % 500 == 0 or step + 1 == arguments.steps:
-            torch.save({"net": net.state_dict(), "optimiser": optimiser.state_dict(),
-                        "schedule": schedule.state_dict(), "step": step + 1}, last)  # fmt: skip
+            save_checkpoint({"net": net.state_dict(), "optimiser": optimiser.state_dict(),
+                             "schedule": schedule.state_dict(), "step": step + 1}, last)  # fmt: skip
             metrics = judge(net, held)
             tqdm.write(f"{step + 1} {loss.item():.4f} {json.dumps(metrics)}")
     metrics["hours"] = round((time.time() - started) / 3600, 2)
@@ -119,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

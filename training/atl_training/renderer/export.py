@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from atl_diffusion_node.runtime import WINDOW
 from atl_diffusion_node.unet import identity_shapes, memory_shapes
 from atl_training.renderer.train import Renderer
+from atl_training.tool import run_tool
 
 TOLERANCE = 2e-3  # of [-1, 1]: a quarter of a grey level, in float32
 
@@ -78,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

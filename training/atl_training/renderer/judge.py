@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from atl_training.renderer.batches import Segments
 from atl_training.renderer.train import Renderer, validate
+from atl_training.tool import run_tool
 
 MOST = 200  # segments of a folder: neighbours are of one clip
 
@@ -33,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

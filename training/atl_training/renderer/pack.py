@@ -24,6 +24,7 @@ from atl_diffusion_node.warp import FaceWarp, apply_warp
 from atl_face.align import CropTransform
 from atl_training.augment import CameraNoise
 from atl_training.shards import Sample, find_shards, read_facts, read_shards, share_alike
+from atl_training.tool import run_tool
 
 FRAMES = 4  # of a segment: the U-Net's temporal field of view
 NEUTRAL_SHARE = 0.4  # of the segments take the clip's first frame (mouth closed) as portrait ...
@@ -145,7 +146,7 @@ def pack(jobs: list, cut_job, out: Path, workers: int) -> int:
     if not total:
         return 0
     out.mkdir(parents=True, exist_ok=True)
-    maps = {name: open_memmap(out / f"{name}.npy", "w+", dtype, (total, *shape))
+    maps = {name: open_memmap(out / f"{name}.part", "w+", dtype, (total, *shape))
             for name, (shape, dtype) in ARRAYS.items()}  # fmt: skip
     at = 0
     with get_context("spawn").Pool(workers) as pool:  # a fork would inherit the threads of the caller's libraries
@@ -154,6 +155,9 @@ def pack(jobs: list, cut_job, out: Path, workers: int) -> int:
             for name, values in arrays.items():
                 maps[name][at:at + count] = values
             at += count
+    for name, array in maps.items():  # only now do they look whole
+        array.flush()
+        (out / f"{name}.part").replace(out / f"{name}.npy")
     return total
 
 
@@ -171,4 +175,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

@@ -27,6 +27,7 @@ from atl_face.topology import INNER_LIPS, eye_distance, lip_gap, unit_weights
 from atl_landmark_node.face_model import PortraitFace
 from atl_training.renderer.pack import FRAMES, JITTER, pack, segment, stack, warper
 from atl_training.splits import held_out
+from atl_training.tool import run_tool
 
 TOOTHY, SHUT = 0.06, 0.02  # lip gaps from which on, and up to which, a picture's mouth counts as such
 SHUT_MORE = 3  # times as many segments of a picture with a shut mouth: officials smile, but renderers must shut mouths
@@ -181,4 +182,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

@@ -20,8 +20,10 @@ from tqdm import tqdm
 
 from atl_diffusion_node.bridge import between, start_state
 from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder
+from atl_training.checkpoint import save_checkpoint
 from atl_training.renderer.batches import Batch, Segments, stream
 from atl_training.renderer.critic import PatchCritic, hinge
+from atl_training.tool import run_tool
 
 BATCH, CLIP = 6, 2  # segments, and frames of each: many faces teach more than many frames of a few
 LEARNING_RATE, CRITIC_RATE = 1e-3, 5e-4
@@ -167,7 +169,7 @@ def main() -> None:
             log.add_scalar("loss", loss.item(), step)
         if (step + 1) % EVERY == 0 or step + 1 == arguments.steps:
             spent = hours + (time.time() - started) / 3600
-            torch.save({n: p.state_dict() for n, p in keep.items()} | {"step": step + 1, "hours": spent}, last)
+            save_checkpoint({n: p.state_dict() for n, p in keep.items()} | {"step": step + 1, "hours": spent}, last)
             metrics = validate(average, val) | {"step": step + 1, "hours": round(spent, 2)}
             (arguments.out / "metrics.json").write_text(json.dumps(metrics, indent=1))
             save_file({k: v.contiguous() for k, v in average.state_dict().items()},
@@ -176,4 +178,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

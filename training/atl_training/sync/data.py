@@ -18,6 +18,7 @@ from atl_face.errors import UserError
 from atl_face.stream import FRAME_SAMPLES
 from atl_training.augment import CameraNoise, degrade_sound
 from atl_training.shards import Sample, find_shards, read_shards, share_alike
+from atl_training.tool import run_tool
 
 WIDE = 64  # px of a kept crop: SIZE and a margin for jitter
 SHIFT_PX, ZOOM, TURN_DEG = 3.0, 0.12, 6.0  # a second tracker's landmarks lie elsewhere, and drawn faces are of other sizes
@@ -142,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

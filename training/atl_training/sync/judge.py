@@ -31,6 +31,7 @@ from atl_training.landmarks.data import Utterance
 from atl_training.landmarks.fit import SPEECH
 from atl_training.landmarks.judge import energy_jaw
 from atl_training.shards import Sample, read_shards, share_alike
+from atl_training.tool import run_tool
 from atl_training.ways import FROM_SOUND, FROM_TRUE, Clip, draw
 
 PLANTED = 8  # frames either way, the issue's
@@ -156,4 +157,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

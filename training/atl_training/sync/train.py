@@ -19,8 +19,10 @@ from tqdm import tqdm
 
 from atl_evaluation.sync import MEL_PER_FRAME, SIZE, mean_distances, picture_input, score_of, sound_input
 from atl_landmark_node.features import MELS
+from atl_training.checkpoint import save_checkpoint
 from atl_training.sync.data import Batches, Clip, centre, load
 from atl_training.sync.net import SyncNet
+from atl_training.tool import run_tool
 
 FRAMES, BATCH = 40, 14  # 1.6 s: 36 windows, enough that other offsets of the same clip are most of what is hard
 OFFSETS = 12  # frames either way that an excerpt's own offset is told from
@@ -129,8 +131,8 @@ def main() -> None:
                 log.add_scalar(name, value.item(), step)
         if (step + 1) % 500 == 0 or step + 1 == arguments.steps:
             hours = (time.time() - started) / 3600
-            torch.save({"net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
-                        "step": step + 1, "hours": hours}, last)  # fmt: skip
+            save_checkpoint({"net": net.state_dict(), "optimiser": optimiser.state_dict(),
+                             "schedule": schedule.state_dict(), "step": step + 1, "hours": hours}, last)  # fmt: skip
             told = " ".join(f"{name} {value.item():.3f}" for name, value in parts.items())
             tqdm.write(f"{step + 1} {told} {json.dumps(measure(net, held))}")
     metrics = measure(net, held) | {
@@ -144,4 +146,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)
