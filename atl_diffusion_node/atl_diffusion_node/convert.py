@@ -5,6 +5,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
 from atl_diffusion_node import portrait as core
+from atl_diffusion_node.warp import FARTHEST
 from atl_face.errors import UserError
 from atl_msgs.msg import FaceLandmarks, Portrait
 from atl_msgs.srv import SetPortrait
@@ -25,8 +26,9 @@ def reason_of(error: UserError) -> int:
 def points_of(message: FaceLandmarks) -> np.ndarray:
     """Landmarks (68, 3) in crop coordinates; UserError where a message doesn't hold them."""
     points = np.asarray(message.points, np.float32)
-    if message.topology != "ibug68" or points.size != 204 or not np.isfinite(points).all():
-        raise UserError("A message on landmarks isn't 68 x 3 finite numbers of the topology ibug68: not drawn.", "bad_points")
+    if message.topology != "ibug68" or points.size != 204 or not (np.abs(points) < FARTHEST).all():
+        raise UserError("A message on landmarks isn't 68 x 3 numbers about a face's crop, of the topology ibug68: not drawn.",
+                        "bad_points")  # fmt: skip
     return points.reshape(68, 3)
 
 

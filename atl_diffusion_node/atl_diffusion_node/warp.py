@@ -9,6 +9,7 @@ from atl_face.topology import LIP_PAIRS
 
 MIN_GAP = 0.006  # crop sides (1.5 px of 256): lips are held this far apart before warping, or their triangles fold over
 BORDER = 5  # anchors along each side of the crop; they stay, so the warp fades out towards the crop's edge
+FARTHEST = 10.0  # crop sides; a face lies within about one, and OpenCV never ends to fill a triangle far out
 _MARGIN = 1.0 / 128  # the anchors lie just outside, so that every pixel of the crop is inside a triangle
 _SUBPIXEL = 4
 

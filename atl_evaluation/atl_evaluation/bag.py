@@ -1,4 +1,4 @@
-"""A recorded bag as the face's events, in the order of their log times: sound, portraits, landmarks, expressions, frames.
+"""A recorded bag as the face's events, in the order of their log times: sound, portraits, landmarks, expressions.
 
 Free of ROS: `rosbags` reads mcap and sqlite3. What can't be read is counted in `Bag.problems`; the rest is still there.
 """
@@ -11,12 +11,14 @@ from typing import TypeVar
 import numpy as np
 
 from atl_diffusion_node.portrait import Portrait
-from atl_evaluation.events import Asked, Chunk, End, Event, Marks, Picture, Shown, Sound, Told
+from atl_diffusion_node.warp import FARTHEST
+from atl_evaluation.events import Asked, Chunk, End, Event, Marks, Shown, Sound
 from atl_evaluation.storage import BagFiles, unpacked
 from atl_face.align import CropTransform
 from atl_face.errors import UserError
 from atl_face.media import read_picture
 from atl_face.stream import SAMPLE_RATE
+from atl_landmark_node.face_model import PortraitFace
 from atl_landmark_node.stream import LandmarkFrame
 
 NAMESPACE = "/robot_face"
@@ -30,9 +32,11 @@ TYPES = {
     "image_raw": "sensor_msgs/msg/Image",
     DIAGNOSTICS: "diagnostic_msgs/msg/DiagnosticArray",
 }
-"""The face's topics, relative to its namespace but for the last, and their types."""
-MISSED = {"audio": "there is no sound", "portrait": "whose face it is isn't known", "landmarks": "nothing to compare with"}
+"""The face's topics, relative to its namespace but for the last, and their types. Frames and diagnostics are no events."""
+MISSED = {"audio": "there is no sound", "portrait": "whose face it is isn't known",
+          "landmarks": "those that are made anew have nothing to be compared with"}  # fmt: skip
 LONGEST_GAP = 3600 * SAMPLE_RATE  # samples; a longer jump within a stream is a damaged number, not lost sound
+SMALLEST_CROP_PX, WIDEST_CROP = 8, 10  # px; times the picture's longer side
 
 
 EventType = TypeVar("EventType", bound=Event)
@@ -85,7 +89,8 @@ def read_bag(path: str | Path, namespace: str = "") -> Bag:
             raise UserError(" ".join([f"The bag {files.path} holds no messages.", *files.problems]), "empty_bag")
         namespace = _namespace(files, namespace)
         names = {_full(namespace, name): name for name in TYPES}
-        wanted = {topic for topic, name in names.items() if files.topics.get(topic, ("", 0))[0] == TYPES[name]}
+        typed = {topic for topic, name in names.items() if files.topics.get(topic, ("", 0))[0] == TYPES[name]}
+        wanted = {topic for topic in typed if names[topic] in _READERS}
         stores = files.types({TYPES[names[topic]] for topic in wanted})
         events, unread, reasons = [], Counter(), {}
         for topic, kind, log_ns, data in files.messages(wanted):
@@ -99,9 +104,12 @@ def read_bag(path: str | Path, namespace: str = "") -> Bag:
         problems = files.problems + [
             f"{count} messages of {topic} could not be read ({reasons[topic].rstrip('.')})." for topic, count in unread.items()
         ]  # fmt: skip
+        if astray := _astray(events):
+            problems.append(f"{len(astray)} chunks of sound were left out: their numbers leap away from their stream.")
+            events = [event for event in events if event not in astray]
         for topic, name in names.items():
             kind, count = files.topics.get(topic, ("", 0))
-            if topic not in wanted and kind:
+            if topic not in typed and kind:
                 problems.append(f"{count} messages of {topic} were left out: they are {kind}, not {TYPES[name]}.")
             elif not count and name in MISSED:
                 problems.append(f"The bag has no messages on {topic}: {MISSED[name]}.")
@@ -146,6 +154,23 @@ def _namespace(files: BagFiles, asked: str) -> str:
                     f"{has}.", "no_face_topics")  # fmt: skip
 
 
+def _astray(events: list[Event]) -> set[Event]:
+    """Chunks whose first sample lies more than LONGEST_GAP beyond both neighbours' in the log: one damaged number would make
+    all sound that follows look old."""
+    streams: dict[int, list[Chunk]] = {}
+    for event in events:
+        if isinstance(event, Chunk):
+            streams.setdefault(event.stream_id, []).append(event)
+    found = set()
+    for chunks in streams.values():
+        firsts = [chunk.first_sample for chunk in chunks]
+        for k, chunk in enumerate(chunks):
+            beside = firsts[max(0, k - 1): k] + firsts[k + 1: k + 2]
+            if beside and firsts[k] - max(beside) > LONGEST_GAP:
+                found.add(chunk)
+    return found
+
+
 def _joined(chunks: list[Chunk], total: int | None) -> Sound:
     """One stream's sound from its chunks, which may come twice, out of order or with gaps."""
     chunks = sorted(chunks, key=lambda chunk: chunk.first_sample)
@@ -185,9 +210,34 @@ def _read_portrait(log_ns: int, message) -> list[Event]:
     picture, neutral = read_picture(bytes(message.data)), np.array(message.neutral, np.float64).reshape(68, 3)
     if picture.shape[:2] != (message.height, message.width):
         raise ValueError("a picture isn't of the size that is told")
-    if not (np.isfinite(neutral).all() and np.isfinite(message.crop).all()):
-        raise ValueError("crop or neutral landmarks aren't finite")
-    return [Shown(log_ns, _stamp(message), Portrait(message.id, picture, CropTransform.from_list(message.crop), neutral))]
+    portrait = Portrait(message.id, picture, CropTransform.from_list(message.crop), neutral)
+    _check_face(portrait)
+    return [Shown(log_ns, _stamp(message), portrait)]
+
+
+def _check_face(portrait: Portrait) -> None:
+    """Raises ValueError where crop or neutral landmarks are damaged: nothing could be drawn."""
+    crop, neutral = portrait.transform, portrait.neutral
+    if not (np.isfinite(crop.matrix).all() and crop.scale > 0
+            and SMALLEST_CROP_PX <= crop.side_px <= WIDEST_CROP * max(portrait.picture.shape[:2])
+            and all(span.start < span.stop for span in portrait.region)):  # fmt: skip
+        raise ValueError("a portrait's crop isn't in its picture")
+    if not (_is_near(neutral) and _moves(neutral)):
+        raise ValueError("a portrait's neutral landmarks are no face")
+
+
+def _is_near(points: np.ndarray) -> bool:
+    """Whether landmarks are finite and somewhere about the crop."""
+    return bool(np.isfinite(points).all() and np.abs(points).max() < FARTHEST)
+
+
+def _moves(neutral: np.ndarray) -> bool:
+    """Whether the linear face model can be put onto neutral landmarks (68, 3)."""
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return bool(np.isfinite(PortraitFace(neutral).basis).all())
+    except np.linalg.LinAlgError:
+        return False
 
 
 def _read_expression(log_ns: int, message) -> list[Event]:
@@ -201,8 +251,8 @@ def _asked(log_ns: int, message) -> Asked:
 
 def _read_landmarks(log_ns: int, message) -> list[Event]:
     points = np.array(message.points, np.float32)
-    if message.topology != "ibug68" or points.size != 204 or not np.isfinite(points).all():
-        raise ValueError("not 68 x 3 finite numbers of the topology ibug68")
+    if message.topology != "ibug68" or points.size != 204 or not _is_near(points):
+        raise ValueError("not 68 x 3 points of the topology ibug68 in or near the crop")
     turn, shift = message.head_rotation, message.head_translation
     frame = LandmarkFrame(
         message.frame_index, points.reshape(68, 3), np.array(message.weights, np.float32),
@@ -212,21 +262,10 @@ def _read_landmarks(log_ns: int, message) -> list[Event]:
     return [Marks(log_ns, _stamp(message), message.stream_id, message.portrait_id, frame, _asked(log_ns, message.expression))]
 
 
-def _read_image(log_ns: int, message) -> list[Event]:
-    return [Picture(log_ns, _stamp(message))]
-
-
-def _read_diagnostics(log_ns: int, message) -> list[Event]:
-    return [Told(log_ns, _stamp(message), status.name, int(status.level), status.message,
-                 {pair.key: pair.value for pair in status.values}) for status in message.status]  # fmt: skip
-
-
 _READERS: dict[str, Callable[[int, object], list[Event]]] = {
     "audio": _read_audio,
     "audio_end": _read_end,
     "portrait": _read_portrait,
     "landmarks": _read_landmarks,
     "expression": _read_expression,
-    "image_raw": _read_image,
-    DIAGNOSTICS: _read_diagnostics,
 }

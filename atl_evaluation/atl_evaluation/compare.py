@@ -2,7 +2,7 @@
 import math
 
 from atl_evaluation.run_folder import flat
-from atl_evaluation.verdict import PASSED
+from atl_evaluation.verdict import FAILED, NOT_MEASURED, PASSED
 
 BETTER, WORSE, SAME = "better", "worse", "same"
 CHANGED = "changed"  # by more than chance or tolerance, of a figure that only describes
@@ -31,14 +31,18 @@ def compare(a: dict, b: dict, tolerance: float = TOLERANCE) -> dict:
         verdict: {a, b}.
         differs: {what, a, b}, a row for each difference of bag, code, networks, configuration, host and middleware.
         same_frames: whether both drew the same pixels, to the bit; None where it isn't known.
-        worse: whether anything got worse: a metric, one that is no longer measured, a condition or the verdict.
+        worse: whether anything got worse: a metric, one that is no longer measured, a condition or the verdict that A passed.
+            A condition that is optional and isn't measured in B is none.
     """
     names = dict.fromkeys([*a["metrics"], *b["metrics"]])
     metrics = [_metric(name, a["metrics"].get(name), b["metrics"].get(name), tolerance) for name in names]
     conditions = _conditions(a, b)
     verdict = {"a": a["verdict"], "b": b["verdict"]}
+    optional = {_key(row) for row in b["conditions"] if row.get("optional")}
     worse = (any(row["change"] in (WORSE, LOST) for row in metrics)
-             or any(row["a"] == PASSED and row["b"] not in (PASSED, None) for row in [*conditions, verdict]))  # fmt: skip
+             or any(row["a"] == PASSED and row["b"] == FAILED for row in [*conditions, verdict])
+             or any(row["a"] == PASSED and row["b"] == NOT_MEASURED and _key(row) not in optional
+                    for row in conditions))  # fmt: skip
     pixels = [run["frames"].get("sha256") for run in (a, b)]
     same = pixels[0] == pixels[1] if all(pixels) else None
     return {"metrics": metrics, "timings": _timings(a, b), "conditions": conditions, "verdict": verdict,
@@ -100,10 +104,14 @@ def _timings(a: dict, b: dict) -> list[dict]:
 
 
 def _conditions(a: dict, b: dict) -> list[dict]:
-    old, new = ({(row["metric"], row.get("at_least"), row.get("at_most")): row["verdict"] for row in run["conditions"]}
-                for run in (a, b))  # fmt: skip
+    old, new = ({_key(row): row["verdict"] for row in run["conditions"]} for run in (a, b))
     return [{"metric": key[0], "at_least": key[1], "at_most": key[2], "a": old.get(key), "b": new.get(key)}
             for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]  # fmt: skip
+
+
+def _key(row: dict) -> tuple:
+    """What makes two conditions the same."""
+    return row["metric"], row.get("at_least"), row.get("at_most")
 
 
 def _differs(a: dict, b: dict) -> list[dict]:

@@ -76,21 +76,6 @@ class Marks(Event):
 
 
 @dataclass(frozen=True, eq=False)
-class Picture(Event):
-    """`image_raw`: a frame came; its pixels stay in the bag (`pictures`)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Told(Event):
-    """`/diagnostics`: one status of one node."""
-
-    node: str
-    level: int
-    message: str
-    figures: dict[str, str]
-
-
-@dataclass(frozen=True, eq=False)
 class Sound:
     """One stream's sound.
 

@@ -7,7 +7,7 @@ import numpy as np
 from atl_evaluation.metrics import motion, picture
 from atl_evaluation.metrics.identity import Embedder, embeddings, identity
 from atl_evaluation.metrics.tracking import track
-from atl_evaluation.sync import SyncExpert
+from atl_evaluation.sync import SyncExpert, is_silent
 from atl_face.errors import UserError
 from atl_face.topology import face_box
 
@@ -22,6 +22,12 @@ class Truth:
     landmarks: np.ndarray
 
 
+def against(truth: Truth, made: np.ndarray) -> dict[str, float]:
+    """PSNR, SSIM and sharpness of frames (T, H, W, 3) against as many true ones of the same size, means over frames."""
+    compared = picture.compare(truth.frames, made, truth.landmarks)
+    return {name: motion.mean_of(values) for name, values in compared.items()}
+
+
 class Judge:
     """Figures of clips.
 
@@ -31,7 +37,7 @@ class Judge:
     """
 
     def __init__(self, with_identity: bool, impostors: np.ndarray | None = None):
-        self._expert = SyncExpert()
+        self._expert, self.with_identity = SyncExpert(), with_identity
         self._embed, self._impostors = Embedder() if with_identity else None, impostors
 
     def __call__(self, made: Sequence[np.ndarray], sound: np.ndarray, portrait: np.ndarray, truth: Truth | None = None,
@@ -49,9 +55,7 @@ class Judge:
             static = picture.outside_faces(face_box(seen), *made.shape[1:3])
         else:
             static = picture.static_pixels(truth.frames)
-            compared = picture.compare(truth.frames, made, truth.landmarks)
-            figures |= {name: motion.mean_of(values) for name, values in compared.items()}
-            figures |= motion.compare(truth.landmarks, seen)
+            figures |= against(truth, made) | motion.compare(truth.landmarks, seen)
         figures["flicker"] = motion.mean_of(picture.flicker(made, static))
         if self._embed:
             own = embeddings(self._embed, [portrait])[0]
@@ -59,8 +63,11 @@ class Judge:
         return figures
 
     def _sync(self, made: np.ndarray, seen: np.ndarray, sound: np.ndarray) -> dict[str, float]:
+        nothing = dict.fromkeys(("lse_c", "lse_d", "sync_offset"), float("nan"))
+        if is_silent(sound):
+            return nothing
         try:
             score = self._expert.score(made, seen, sound)
         except UserError:  # too short, or hardly ever a face: no figure
-            return dict.fromkeys(("lse_c", "lse_d", "sync_offset"), float("nan"))
+            return nothing
         return {"lse_c": score.confidence, "lse_d": score.distance, "sync_offset": score.offset}

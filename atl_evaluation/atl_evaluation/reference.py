@@ -16,8 +16,9 @@ RATE_TOLERANCE = 0.02  # frames a second
 
 @dataclass(frozen=True)
 class Reference:
-    """Frames (N, H, W, 3) uint8 and their landmarks (N, 68, 3) px, NaN where no face is seen."""
+    """A video's path; its frames (N, H, W, 3) uint8 and their landmarks (N, 68, 3) px, NaN where no face is seen."""
 
+    path: Path
     truth: Truth
 
     @classmethod
@@ -43,10 +44,9 @@ class Reference:
         landmarks = track(frames)
         if not np.isfinite(landmarks).any():
             raise UserError(f"No face is seen in the reference video {path}.", "no_face")
-        return cls(Truth(np.stack(frames), landmarks))
+        return cls(path, Truth(np.stack(frames), landmarks))
 
-    def at(self, indices: list[int]) -> Truth | None:
-        """The frames of these indices; None where it ends before."""
-        if max(indices) >= len(self.truth.frames):
-            return None
-        return Truth(self.truth.frames[indices], self.truth.landmarks[indices])
+    def at(self, indices: list[int]) -> Truth:
+        """The frames of these ascending indices, as far as the video goes."""
+        there = [index for index in indices if index < len(self.truth.frames)]
+        return Truth(self.truth.frames[there], self.truth.landmarks[there])

@@ -56,7 +56,7 @@ class Rerun:
     Args:
         bag: what was recorded.
         driven_by: `sound` runs both stages; `landmarks` draws the landmarks that were recorded.
-        portrait: the face where the bag has none.
+        portrait: the face where the bag has none; recorded landmarks are then drawn with it, whomever they were made for.
         parameters: {"landmark": {name: value}, "diffusion": {...}}: the nodes' parameters that aren't their defaults, as in
             a parameter YAML; those that only say how the graph is run are passed over.
         draws: False makes landmarks alone.
@@ -71,14 +71,17 @@ class Rerun:
         self._landmark = _values("landmark", landmark.PARAMETERS, parameters)
         self._diffusion = _values("diffusion", diffusion.PARAMETERS, parameters)
         kind = {"sound": Chunk, "landmarks": Marks}[driven_by]
+        unread = [line for line in bag.problems if "could not be read" in line]  # may say why something is missing
         if not bag.of(kind):
-            raise UserError(f"The bag {bag.path} holds no {driven_by} that its frames could be made from.", f"no_{driven_by}")
+            raise UserError(" ".join([f"The bag {bag.path} holds no {driven_by} that its frames could be made from.", *unread]),
+                            f"no_{driven_by}")  # fmt: skip
         self._events = _in_force_from_the_start(bag.events)
-        if not bag.of(Shown):
-            if portrait is not None:
-                self._events.insert(0, Shown(self._events[0].log_ns, self._events[0].stamp_ns, portrait))
-            elif draws:
-                raise UserError(f"The bag {bag.path} holds no portrait: give the picture of the face.", "no_portrait")
+        self._given = None if bag.of(Shown) else portrait
+        if self._given is not None:
+            self._events.insert(0, Shown(self._events[0].log_ns, self._events[0].stamp_ns, portrait))
+        elif draws and not bag.of(Shown):
+            raise UserError(" ".join([f"The bag {bag.path} holds no portrait: give the picture of the face.", *unread]),
+                            "no_portrait")  # fmt: skip
         self._driven_by, self._draws = driven_by, draws
         self.problems: Counter[str] = Counter()  # of the frames so far: what was passed over -> how often
         self.lost_samples = 0
@@ -139,8 +142,12 @@ class Rerun:
         """The recorded frames, as `_marks_of_sound`; a frame's portrait is known, whenever it was logged."""
         portraits = {event.portrait.id: event.portrait for event in self._events if isinstance(event, Shown)}
         for event in self._events:
-            if isinstance(event, Marks):
-                yield event.stamp_ns, event.stream_id, event.portrait_id, portraits.get(event.portrait_id), event.frame, {}
+            if not isinstance(event, Marks):
+                continue
+            portrait_id = self._given.id if self._given else event.portrait_id
+            if portrait_id != event.portrait_id:
+                self.problems["frames' landmarks were made for another picture than the portrait that was given"] += 1
+            yield event.stamp_ns, event.stream_id, portrait_id, portraits.get(portrait_id), event.frame, {}
 
 
 class Drawer:

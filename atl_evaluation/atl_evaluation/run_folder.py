@@ -1,4 +1,4 @@
-"""The folder of an evaluation run: `frames.jsonl` (a JSON object a frame) and `summary.json`, written and read.
+"""The folder of an evaluation run: `frames.jsonl` (a JSON object a frame) and `summary.json`, which is read, too.
 
 A frame's row; `index`, `stamp_s` and `face_found` are always there, the others where they were measured, else absent or null:
 
@@ -13,8 +13,6 @@ A frame's row; `index`, `stamp_s` and `face_found` are always there, the others 
     render_ms     the renderer's
     latency_ms    live: from the arrival of the last sample that the frame needs to the frame's
     skew_ms       live: when the frame is shown minus when its sound is heard; + is a late picture
-    flicker       change of static regions since the frame before, grey levels
-    sharpness     Laplacian energy over the reference's
 
 The summary, format 1:
 
@@ -25,11 +23,14 @@ The summary, format 1:
     host           {processor, cores, memory_gb, system, isa, python, load_before}
     middleware     name of the ROS middleware, null offline
     configuration  what was run: what drove the frames, runtime, parameters, picture size …
-    frames         {count, missing_faces, sha256, lost_samples}; sha256 of all drawn pixels, lost_samples of sound
+    frames         {count, missing_faces, sha256, lost_samples, landmarks_compared, landmarks_max_difference}: sha256 of all
+                   drawn pixels; lost_samples of sound; frames whose landmarks were made anew from sound and lie in the bag,
+                   too, and the largest difference of any coordinate, crop sides, null where there is none to compare
     times_ms       {landmark_ms, render_ms: {p50, p95, p99, max}} of the cores
     metrics        {name: {value, unit, better, definition, source, interval, note, baselines}}
                    value: null where it couldn't be measured; better: "higher", "lower", a number (the nearer the better) or
-                   null (it only describes); interval: [low, high], 95 %, or null; note: a sentence or null;
+                   null (it only describes); interval: [low, high], 95 %, or null (of fewer than 5 stretches);
+                   note: a few words or null;
                    baselines: {"ground truth": value, "still portrait": …, "warp only": …, "detector floor": …}
     live           figures of a replay, absent offline
     problems       [{what: a sentence, count}]
@@ -50,6 +51,7 @@ FORMAT = 1
 SUMMARY, FRAMES, REPORT = "summary.json", "frames.jsonl", "report.html"
 _SECTIONS = {"bag": dict, "code": dict, "models": dict, "host": dict, "configuration": dict, "frames": dict,
              "metrics": dict, "problems": list, "conditions": list, "verdict": str}  # fmt: skip
+_METRIC = {"value", "unit", "better", "definition", "interval"}  # what comparing needs of a metric
 
 
 def new_summary(*, bag: dict, configuration: dict, metrics: dict, rows: list[dict], problems: Iterable[dict] = (),
@@ -73,6 +75,16 @@ def folder_to_write(path: str | Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"The folder {str(path)!r} can't be made ({error}).", "unwritable") from error
+    return folder
+
+
+def begin_run(path: str | Path) -> Path:
+    """`folder_to_write`, without the summary of an older run: should this one fail, the old verdict would pass for its own."""
+    folder = folder_to_write(path)
+    try:
+        (folder / SUMMARY).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"The old {SUMMARY} in {folder} can't be removed ({error.strerror}).", "unwritable") from error
     return folder
 
 
@@ -122,35 +134,33 @@ def read_summary(folder: str | Path) -> dict:
     if found != FORMAT:
         raise UserError(f"{path} has format {found}, this version reads {FORMAT}; evaluate the bag again.", "bad_run")
     wrong = [name for name, kind in _SECTIONS.items() if not isinstance(summary.get(name), kind)]
-    if not wrong and not all(isinstance(metric, dict) and "value" in metric for metric in summary["metrics"].values()):
-        wrong = ["metrics"]
+    wrong = wrong or _damaged_entries(summary)
     if wrong:
         raise UserError(f"{path} is damaged: {', '.join(wrong)} missing or of the wrong kind; evaluate the bag again.",
                         "bad_run")  # fmt: skip
     return summary
 
 
-def read_rows(folder: str | Path) -> list[dict]:
-    """The rows of a run's frames.
+def _damaged_entries(summary: dict) -> list[str]:
+    """Names of the sections with an entry that isn't as above."""
+    wrong = []
+    if not all(isinstance(one, dict) and one.keys() >= _METRIC and _is_figure(one["value"]) and _is_interval(one["interval"])
+               and (one["better"] in ("higher", "lower") or _is_figure(one["better"])) for one in summary["metrics"].values()):
+        wrong.append("metrics")
+    if not all(isinstance(one, dict) and isinstance(one.get("metric"), str) and isinstance(one.get("verdict"), str)
+               and all(_is_figure(one.get(bound)) for bound in ("at_least", "at_most")) for one in summary["conditions"]):
+        wrong.append("conditions")
+    return wrong + [name for name in ("live", "times_ms") if not isinstance(summary.get(name, {}), dict)]
 
-    Raises:
-        UserError: they aren't there (`no_run`), or a line is damaged (`bad_run`).
-    """
-    path = Path(folder).expanduser() / FRAMES
-    rows = []
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ValueError(f"line {number} is no object")
-                rows.append(row)
-    except OSError as error:
-        raise UserError(f"{str(folder)!r} is no folder of an evaluation: it has no {FRAMES} that can be read.",
-                        "no_run") from error  # fmt: skip
-    except ValueError as error:
-        raise UserError(f"{path} is damaged in line {len(rows) + 1} ({error}); evaluate the bag again.", "bad_run") from error
-    return rows
+
+def _is_figure(value) -> bool:
+    """A number, or null."""
+    return value is None or isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_interval(value) -> bool:
+    """Two figures, or null."""
+    return value is None or isinstance(value, list) and len(value) == 2 and all(map(_is_figure, value))
 
 
 def flat(section: dict, before: str = "") -> dict[str, object]:

@@ -64,7 +64,7 @@ class BagFiles:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path).expanduser()
+        self.path = _existing(path)
         self.problems: list[str] = []
         self.files = self._find_files()
         self._stack = ExitStack()
@@ -128,8 +128,6 @@ class BagFiles:
 
     def _find_files(self) -> list[Path]:
         """The bag's storage files, in the order of their names."""
-        if not self.path.exists():
-            raise UserError(f"There is no bag {str(self.path)!r}.", "no_file")
         if self.path.is_file():
             files = [self.path]
         else:
@@ -166,6 +164,17 @@ class BagFiles:
             mend(cut, file)
             self.problems.append(f"{cut.name} was cut off (its recorder was killed?): what is there of it was read.")
         return file
+
+
+def _existing(path: str | Path) -> Path:
+    """The path of a bag, `~` expanded."""
+    try:
+        found = Path(path).expanduser()
+        if found.exists():
+            return found
+    except (OSError, ValueError, RuntimeError) as error:  # too long a name, a NUL in it, no such ~user
+        raise UserError(f"The bag {str(path)!r} can't be opened ({_reason(error)}).", "unreadable") from error
+    raise UserError(f"There is no bag {str(found)!r}.", "no_file")
 
 
 def unpacked(data: bytes) -> bytes:

@@ -29,6 +29,7 @@ SIDE = 0.94  # of a crop, in eye distances (85 mm): nostrils to chin, a mouth wi
 CANTHI = (36, 39, 42, 45)  # corners of the eyes: no blink and no word moves them
 STEADY_FRAMES = 2.0  # sigma: a tracker trembles from frame to frame, a head doesn't
 MIN_SEEN = 0.5  # of the frames must show a face; gaps between are bridged
+SILENT = 1e-3  # of full scale, -60 dBFS: the noise of a quiet room; sound that is nowhere louder says nothing
 CHUNK = 250  # windows computed at once: memory stays flat however long a clip is
 
 
@@ -96,6 +97,11 @@ def _bridged(xy: np.ndarray) -> np.ndarray:
     flat = xy.reshape(len(xy), -1)
     every = np.arange(len(xy))
     return np.stack([np.interp(every, seen, column[seen]) for column in flat.T], axis=1).reshape(xy.shape)
+
+
+def is_silent(sound: np.ndarray) -> bool:
+    """Whether a sound (n,) in [-1, 1] is empty or nowhere louder than SILENT: no lips can fit it or not."""
+    return not len(sound) or float(np.abs(sound).max()) <= SILENT
 
 
 def picture_input(crops: np.ndarray) -> np.ndarray:

@@ -6,12 +6,15 @@ differ by more than the tolerance. Exit code 0; with --fail-on-worse 1 where any
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from atl_evaluation.compare import OTHER, TOLERANCE, compare
 from atl_evaluation.run_folder import read_summary
 from atl_evaluation.wording import bounds, figure
+from atl_face.errors import UserError
 from atl_face.files import file_to_write
 
 WIDEST = 40  # letters of a column: hashes and paths are cut
@@ -41,8 +44,14 @@ def main(chosen: argparse.Namespace) -> int:
     target = file_to_write(chosen.json) if chosen.json else None
     result = compare(read_summary(chosen.a), read_summary(chosen.b), chosen.tolerance / 100)
     if target:
-        target.write_text(json.dumps(result, indent=1) + "\n")
-    print(told(result))
+        try:
+            target.write_text(json.dumps(result, indent=1) + "\n")
+        except OSError as error:
+            raise UserError(f"{target} can't be written ({error.strerror}).", "unwritable") from error
+    try:
+        print(told(result), flush=True)
+    except BrokenPipeError:  # whoever read it has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or flushing at exit fails again
     return int(chosen.fail_on_worse and result["worse"])
 
 

@@ -5,13 +5,15 @@ import sys
 from pathlib import Path
 
 import cv2
-import yaml
 
+from atl_bringup.graph import avatar_graph, read_parameters
 from atl_diffusion_node.portrait import load_portrait
 from atl_evaluation.evaluate import evaluate
-from atl_evaluation.verdict import PASSED, default_conditions_path
+from atl_evaluation.judge import Judge
+from atl_evaluation.reference import Reference
+from atl_evaluation.run_folder import begin_run
+from atl_evaluation.verdict import PASSED, default_conditions_path, read_conditions
 from atl_evaluation.wording import bounds, figure
-from atl_face.errors import UserError
 from atl_face.files import existing_file
 
 HEIGHT_PX = 512  # of a portrait that is given, as the graph's
@@ -41,29 +43,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def options_of(chosen: argparse.Namespace) -> dict[str, object]:
-    """The arguments of `atl_evaluation.evaluate.evaluate` that `add_options` asked for."""
-    portrait = load_portrait(chosen.portrait, HEIGHT_PX) if chosen.portrait else None
-    return {"conditions": chosen.conditions, "portrait": portrait, "reference": chosen.reference,
-            "driven_by": chosen.driven_by, "namespace": chosen.namespace, "parameters": parameters_of(chosen.params),
-            "with_identity": chosen.identity}  # fmt: skip
-
-
-def parameters_of(path: Path | None) -> dict[str, dict]:
-    """Node name -> parameters of a ROS parameter file."""
-    if path is None:
-        return {}
-    try:
-        read = yaml.safe_load(existing_file(path, "parameter file").read_text(encoding="utf-8")) or {}
-        return {name.rsplit("/", 1)[-1]: dict(entry["ros__parameters"]) for name, entry in read.items()}
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        raise UserError(f"{path} is no ROS parameter file ({error}).", "bad_parameters") from error
+    """The arguments of `atl_evaluation.evaluate.evaluate` that `add_options` asked for: files are read, and refused, here."""
+    parameters = read_parameters(existing_file(chosen.params, "parameter file")) if chosen.params else {}
+    avatar_graph(audio="topic", display="none", params=parameters)  # refuses names that no node has
+    return {"conditions": read_conditions(chosen.conditions), "parameters": parameters, "driven_by": chosen.driven_by,
+            "namespace": chosen.namespace, "judge": Judge(with_identity=chosen.identity),
+            "portrait": load_portrait(chosen.portrait, HEIGHT_PX) if chosen.portrait else None,
+            "reference": Reference.read(chosen.reference) if chosen.reference else None}  # fmt: skip
 
 
 def main(chosen: argparse.Namespace) -> int:
     """The exit code is 0 if the verdict is `passed`, 1 if not."""
     cv2.setNumThreads(1)  # its pool would fight with the network's
-    summary = evaluate(chosen.bag, chosen.out, **options_of(chosen))
-    tell(summary, chosen.out)
+    out = begin_run(chosen.out)
+    summary = evaluate(chosen.bag, out, **options_of(chosen))
+    tell(summary, out)
     return 0 if summary["verdict"] == PASSED else EXIT_FAILED
 
 

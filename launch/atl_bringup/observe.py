@@ -1,4 +1,4 @@
-"""Watch a running graph from outside: `python -m atl_bringup.observe SECONDS OUT.json SUPERVISOR_PID`.
+"""Watch a running graph from outside: `python -m atl_bringup.observe SECONDS OUT.json SUPERVISOR_PID [START_S]`.
 
 Subscribes to `audio`, `landmarks` and `image_raw`, samples CPU and memory of the supervisor's children, and writes what
 `atl bench` and `atl replay` tell.
@@ -25,7 +25,8 @@ from atl_msgs.msg import AudioChunk, FaceLandmarks
 from atl_node.qos import reliable
 from atl_node.stamps import to_ns
 
-START_TIMEOUT_S = 40.0
+START_S = 40.0  # until the first frame, unless it is given
+PAUSE_S = 1.0  # without a message: between streams nobody counts on one
 
 
 class Observer(Node):
@@ -64,17 +65,26 @@ class Observer(Node):
                 self.settled.setdefault(name, figures)
 
 
+def arrivals_of(audio: list[tuple[int, int, float]], times: np.ndarray) -> np.ndarray:
+    """When the chunk came that holds the sound of each media time (n,) ns: (n,) s, NaN where no chunk does."""
+    chunks = sorted((start + 1_000_000_000 * count // SAMPLE_RATE, start, at) for start, count, at in audio)
+    ends, starts, arrivals = (np.array(column) for column in zip(*chunks, strict=True)) if chunks else np.zeros((3, 0))
+    index = np.searchsorted(ends, times)
+    known = index < len(ends)
+    known[known] = starts[index[known]] <= times[known]
+    found = np.full(len(times), np.nan)
+    found[known] = arrivals[index[known]]
+    return found
+
+
 def latencies(audio: list[tuple[int, int, float]], frames: dict[int, float]) -> dict[int, float]:
-    """Stamp (ns) -> milliseconds from the arrival of the last sample a frame needs to the frame's, or its landmarks', arrival."""
-    ends = np.array([start + 1_000_000_000 * count // SAMPLE_RATE for start, count, _ in audio])
-    arrivals = np.array([at for *_, at in audio])
+    """Stamp (ns) -> milliseconds from the arrival of the last sample a frame needs to the frame's, or its landmarks', arrival.
+
+    A frame at the end of a stream needs no sample of the next: it has none.
+    """
     need_ns = (FRAME_SAMPLES + LOOKAHEAD_SAMPLES) * 1_000_000_000 // SAMPLE_RATE
-    out = {}
-    for stamp, seen in frames.items():
-        index = int(np.searchsorted(ends, stamp + need_ns - 1_000_000))  # a millisecond of rounding in stamps
-        if index < len(ends):
-            out[stamp] = 1e3 * (seen - arrivals[index])
-    return out
+    heard = arrivals_of(audio, np.array(list(frames), np.int64) + need_ns - 1_000_000)  # a millisecond of rounding in stamps
+    return {stamp: 1e3 * (seen - at) for (stamp, seen), at in zip(frames.items(), heard.tolist(), strict=True) if at == at}
 
 
 def stages(observer: Observer) -> dict[str, dict[str, float]]:
@@ -85,16 +95,20 @@ def stages(observer: Observer) -> dict[str, dict[str, float]]:
 
 
 def rate(arrivals: list[float]) -> float | None:
-    """Messages a second, from the first to the last."""
-    return round((len(arrivals) - 1) / (arrivals[-1] - arrivals[0]), 2) if len(arrivals) > 1 else None
+    """Messages a second, from the first to the last, pauses left out."""
+    steps = np.diff(arrivals)
+    steps = steps[steps < PAUSE_S]
+    return round(len(steps) / float(steps.sum()), 2) if steps.sum() > 0 else None
 
 
-def dropped(frames: dict[int, float]) -> int:
-    """Frames that are missing between the first and the last, after SETTLE_S."""
-    stamps = np.array(sorted(frames))
+def dropped(frames: dict[int, float], audio: list[tuple[int, int, float]]) -> int:
+    """Frames that are missing between the first and the last, after SETTLE_S, where there was sound: in a pause none is due."""
+    stamps = np.array(sorted(frames), np.int64)
     stamps = stamps[stamps >= stamps[0] + SETTLE_S * 1e9]
-    steps = np.rint(np.diff(stamps) / FRAME_NS)
-    return int(np.sum(np.maximum(steps - 1, 0)))
+    steps = np.rint(np.diff(stamps) / FRAME_NS).astype(int)
+    missing = [start + FRAME_NS * np.arange(1, count) for start, count in zip(stamps, steps, strict=False) if count > 1]
+    # a quarter into the frame: the last one before the next stream may lie half a frame into it
+    return int(np.isfinite(arrivals_of(audio, np.concatenate(missing) + FRAME_NS // 4)).sum()) if missing else 0
 
 
 def counted(first: dict[str, str], last: dict[str, str]) -> dict[str, int | None]:
@@ -118,11 +132,12 @@ def main() -> None:
     rclpy.init()
     observer, executor = Observer(), SingleThreadedExecutor()
     executor.add_node(observer)
-    deadline = time.monotonic() + START_TIMEOUT_S
+    start_s = float(sys.argv[4]) if len(sys.argv) > 4 else START_S
+    deadline = time.monotonic() + start_s
     while not observer.frames:
         executor.spin_once(timeout_sec=0.1)
         if time.monotonic() > deadline:
-            sys.exit("No frame came within 40 s: run `atl run --display none` and read its messages.")
+            sys.exit(f"No frame came within {start_s:g} s: run `atl run --display none` and read its messages.")
     processes = node_processes(supervisor)
     for process in processes.values():
         process.cpu_percent()
@@ -138,7 +153,7 @@ def main() -> None:
             nodes[name]["figures"] = {k: v for k, v in figures.items() if "_ms_" in k or k.startswith(told)}
     latency_ms = latencies(observer.audio, observer.frames)
     out.write_text(json.dumps({
-        "seconds": seconds, "frames": len(observer.frames), "dropped": dropped(observer.frames),
+        "seconds": seconds, "frames": len(observer.frames), "dropped": dropped(observer.frames, observer.audio),
         "latency": percentiles(list(latency_ms.values())), "stages": stages(observer), "nodes": nodes,
         "rates_hz": {"audio": rate([at for *_, at in observer.audio]), "landmarks": rate(list(observer.marks.values())),
                      "image_raw": rate(list(observer.frames.values()))},

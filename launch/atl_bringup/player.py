@@ -1,7 +1,9 @@
-"""Play a bag's sound, expressions and portraits into a running graph: `python -m atl_bringup.player BAG NAMESPACE SUBSCRIBERS`.
+"""Play a bag's sound, expressions and portraits into a running graph:
 
-In real time, with /clock on the bag's media time, once `audio` has so many subscribers and a face is there. Prints one JSON
-line: how late the messages were published.
+    python -m atl_bringup.player BAG NAMESPACE SUBSCRIBERS READY_S
+
+In real time, with /clock on the bag's media time, once `audio` has so many subscribers and a face is there, for which it waits
+READY_S at most. Prints one JSON line: how late the messages were published.
 """
 
 import json
@@ -27,7 +29,6 @@ from atl_node.qos import latched, reliable
 from atl_node.stamps import to_time
 
 CLOCK_S = 0.01  # between ticks of /clock: what the nodes' pacing can see of time
-READY_S = 60.0  # for the graph to come up on a busy machine
 DISCOVERY_S = 1.0  # after all are matched here: they may still be finding one another
 TAIL_S = 2.0  # /clock goes on after the last message: what was said is still being shown
 
@@ -49,9 +50,9 @@ class Player(Node):
         self.has_face = threading.Event()
         self.create_subscription(Portrait, "portrait", lambda _: self.has_face.set(), latched())
 
-    def wait(self, subscribers: int) -> None:
-        """Until the graph is there. Raises UserError if it isn't in READY_S."""
-        until = time.monotonic() + READY_S
+    def wait(self, subscribers: int, ready_s: float) -> None:
+        """Until the graph is there. Raises UserError if it isn't in ready_s."""
+        until = time.monotonic() + ready_s
         while not (self.has_face.is_set() and self.audio.get_subscription_count() >= subscribers):
             if time.monotonic() > until:
                 raise UserError("The graph didn't come up: read graph.log in the output folder.", "no_graph")
@@ -100,7 +101,7 @@ def _chunk(event: Chunk | End, first_sample: int, rate: int, samples) -> AudioCh
 
 
 def main() -> int:
-    path, namespace, subscribers = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    path, namespace, subscribers, ready_s = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
     bag = read_bag(path, namespace)
     rclpy.init(args=[])
     player, executor = Player(bag), SingleThreadedExecutor()
@@ -115,7 +116,7 @@ def main() -> int:
     spinner = threading.Thread(target=spin, daemon=True)
     spinner.start()
     try:
-        player.wait(subscribers)
+        player.wait(subscribers, ready_s)
         print(json.dumps(percentiles(player.play())))
     except UserError as error:
         print(error, file=sys.stderr)

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -36,7 +39,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--seconds", type=_positive, metavar="N", help="end N seconds after the first message")
     parser.add_argument("--until-end", action="store_true", help="end when the sound has ended and its frames are there")
     parser.add_argument("--images", action="store_true", help="the frames too, lossless: about 1 GB a minute at 512 px")
-    parser.add_argument("--namespace", default=NAMESPACE, help="of the face (%(default)s)")
+    parser.add_argument("--namespace", type=_namespace, default=NAMESPACE, help="of the face (%(default)s)")
     parser.set_defaults(main=main)
 
 
@@ -52,11 +55,10 @@ def main(chosen: argparse.Namespace) -> int:
     except ImportError as error:
         raise UserError(f"Recording needs ROS 2, which can't be loaded ({error}): run make setup.", "no_ros") from error
 
-    path = (chosen.out or Path(time.strftime("atl_%Y%m%d_%H%M%S"))).expanduser()
-    namespace = f"/{chosen.namespace.strip('/')}"
+    path, namespace = chosen.out or Path(time.strftime("atl_%Y%m%d_%H%M%S")), chosen.namespace
     recording = Recording(path, namespace, [name for name in TYPES if chosen.images or name != IMAGES])
     ends = SoundEnd() if chosen.until_end else None
-    print(f"Recording to {path}; Ctrl-C ends it.", file=sys.stderr)
+    print(f"Recording to {recording.path}; Ctrl-C ends it.", file=sys.stderr)
     try:
         code = record(recording, ends, chosen.seconds)
     finally:
@@ -65,6 +67,7 @@ def main(chosen: argparse.Namespace) -> int:
     if recording.problem:
         raise UserError(recording.problem, "unwritable")
     if not sum(recording.counts.values()):
+        shutil.rmtree(recording.path, ignore_errors=True)  # or the same command would find it in its way
         raise UserError(f"No message came in {namespace}: is the graph running, with this ROS_DOMAIN_ID?", "no_graph")
     if ends is not None and ends.gave_up:
         print("The sound ended, but landmarks for its last frames didn't come.", file=sys.stderr)
@@ -75,7 +78,7 @@ class Recording:
     """A bag being written, in chunks of a few seconds: whatever is flushed survives a killed recorder.
 
     Args:
-        path: the folder to make.
+        path: the folder to make; `~` is expanded.
         names: of the topics, of atl_evaluation.bag.TYPES.
 
     Attributes:
@@ -88,15 +91,16 @@ class Recording:
     """
 
     def __init__(self, path: Path, namespace: str, names: list[str]):
-        if path.exists():
-            raise UserError(f"{path} is there already: name a new bag.", "exists")
-        self.path, self.namespace, self.problem = path, namespace, ""
+        self.namespace, self.problem = namespace, ""
         try:
+            self.path = path = path.expanduser()
+            if path.exists():
+                raise UserError(f"{path} is there already: name a new bag.", "exists")
             self._writer = Writer(path, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()
-        except OSError as error:
-            raise UserError(f"The bag {path} can't be made ({error.strerror}).", "unwritable") from error
+        except (OSError, RuntimeError, ValueError) as error:  # no room, too long a name, no such ~user, a NUL in it
+            raise UserError(f"The bag {path} can't be made ({str(error).rstrip('.')}).", "unwritable") from error
         self.topics = {name if name.startswith("/") else f"{namespace}/{name}": TYPES[name] for name in names}
         self._connections = {
             topic: self._writer.add_connection(topic, kind, typestore=own_types(),
@@ -183,6 +187,16 @@ def _offered(latched: bool) -> Qos:
 
 
 def _positive(text: str) -> float:
-    if (value := float(text)) <= 0:
-        raise argparse.ArgumentTypeError("a time is longer than 0 s")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
     return value
+
+
+def _namespace(text: str) -> str:
+    if not re.fullmatch(r"(?!.*__)(/[A-Za-z_]\w*)+", namespace := f"/{text.strip('/')}", re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no namespace: give one like {NAMESPACE}")
+    return namespace

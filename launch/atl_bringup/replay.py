@@ -11,6 +11,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,11 +27,13 @@ from atl_bringup.supervise import supervise
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_evaluation.bag import Bag, read_bag
 from atl_evaluation.events import Chunk, Shown
-from atl_evaluation.run_folder import folder_to_write
+from atl_evaluation.run_folder import begin_run, folder_to_write
 from atl_evaluation.verdict import PASSED
 from atl_face.errors import UserError
 
 LISTENERS = 4  # of audio: landmark, display, recorder, observer
+READY_S = 60.0  # for the graph to come up on a busy machine; the player tells when it didn't
+FIRST_FRAME_S = 30.0  # after that for the first frame
 SLACK_S = 120.0  # for processes to start and end on a busy machine
 LEAST_S = 3.0  # of sound: the first second of frames isn't counted, and the display reports once a second
 END_S = 10.0  # for a process to end in good order
@@ -51,12 +54,16 @@ def main(chosen: argparse.Namespace) -> int:
     """Exit code as `atl evaluate`'s, of the bag that was recorded from the graph."""
     cv2.setNumThreads(1)  # its pool would fight with the network's
     out = folder_to_write(chosen.out)
+    if (out / "bag").exists():
+        raise UserError(f"{out} holds a replay already: name another folder.", "exists")
+    begin_run(out)
+    options = evaluate.options_of(chosen)  # a mistake is told now, not after the replay
     live = replay(chosen.bag, out, chosen)
-    chosen.namespace, chosen.driven_by = NAMESPACE, "landmarks"  # what was seen live, not what the sound would give
+    # what was seen live, not what the sound would give; the new bag holds the portrait that was shown
+    options |= {"namespace": NAMESPACE, "driven_by": "landmarks", "portrait": None}
     middleware = os.environ.get("RMW_IMPLEMENTATION", environment()["RMW_IMPLEMENTATION"])
     latency_ms = {int(stamp): value for stamp, value in live.pop("latency_ms_by_stamp").items()}
-    summary = evaluate.evaluate(out / "bag", out, live=live, latency_ms=latency_ms, middleware=middleware,
-                                **evaluate.options_of(chosen))  # fmt: skip
+    summary = evaluate.evaluate(out / "bag", out, live=live, latency_ms=latency_ms, middleware=middleware, **options)
     evaluate.tell(summary, out)
     return 0 if summary["verdict"] == PASSED else evaluate.EXIT_FAILED
 
@@ -70,34 +77,37 @@ def replay(path: Path, out: Path, chosen: argparse.Namespace) -> dict[str, objec
     its lateness.
 
     Raises:
-        UserError: the bag has too little sound, the folder holds a replay already, or the graph didn't run.
+        UserError: the bag has too little sound, or the graph didn't run: then the new bag is gone, so that it can be tried again.
     """
-    if (out / "bag").exists():
-        raise UserError(f"{out} holds a replay already: name another folder.", "exists")
     bag = read_bag(path, chosen.namespace)
     chunks = bag.of(Chunk)
     seconds = (chunks[-1].log_ns - chunks[0].log_ns) / 1e9 if chunks else 0.0
     if seconds < LEAST_S:
         raise UserError(f"The bag {bag.path} has {seconds:.1f} s of sound; a replay needs {LEAST_S:g} s.", "too_short")
+    if chosen.portrait and bag.of(Shown):
+        print("The bag has its own portrait: it is shown, not the one that was given.", file=sys.stderr)
     graph = graph_for(bag, out, chosen.portrait, chosen.params)
     os.environ.update({name: value for name, value in environment().items() if name not in os.environ})
     os.environ["ROS_DOMAIN_ID"] = str(120 + os.getpid() % 80)  # away from a face that is running
     watch_s = seconds - 0.5  # from the first frame to shortly before the sound's end
     seen, module = out / "live.json", [sys.executable, "-m"]
-    images = ["--images"] if chosen.images else []
-    with running(graph, out / "graph.log") as supervisor, contextlib.ExitStack() as ends:
-        recorder = _start(ends, [*module, "atl_bringup.cli", "record", "--out", str(out / "bag"), *images])
-        observer = _start(ends, [*module, "atl_bringup.observe", str(watch_s), str(seen), str(supervisor)])
-        player = _start(ends, [*module, "atl_bringup.player", str(bag.path), bag.namespace, str(LISTENERS)])
-        try:
+    images, observer_s = ["--images"] if chosen.images else [], READY_S + FIRST_FRAME_S
+    try:
+        with running(graph, out / "graph.log") as supervisor, contextlib.ExitStack() as ends:
+            recorder = _start(ends, [*module, "atl_bringup.cli", "record", "--out", str(out / "bag"), *images])
+            observer = _start(ends, [*module, "atl_bringup.observe", str(watch_s), str(seen), str(supervisor), str(observer_s)])
+            player = _start(ends, [*module, "atl_bringup.player", str(bag.path), bag.namespace, str(LISTENERS), str(READY_S)])
             said, _ = player.communicate(timeout=seconds + SLACK_S)
-            failed = player.returncode or observer.wait(END_S)
-        except subprocess.TimeoutExpired as error:
-            raise UserError(f"The replay didn't end: read {out / 'graph.log'}.", "no_graph") from error
-        if failed:
-            raise UserError(f"The replay failed: read what stands above and {out / 'graph.log'}.", "no_graph")
-        recorder.send_signal(signal.SIGINT)
-        recorder.wait(END_S)
+            if player.returncode or observer.wait(END_S):
+                raise UserError(f"The replay failed: read what stands above and {out / 'graph.log'}.", "no_graph")
+            recorder.send_signal(signal.SIGINT)
+            if recorder.wait(END_S):
+                raise UserError("The replay couldn't be recorded: read what stands above.", "no_bag")
+    except (UserError, subprocess.TimeoutExpired) as error:
+        shutil.rmtree(out / "bag", ignore_errors=True)
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"The replay didn't end: read {out / 'graph.log'}.", "no_graph") from error
     live = json.loads(seen.read_text()) | {"player": json.loads(said)}
     seen.write_text(json.dumps(live, indent=1))
     return live

@@ -31,7 +31,8 @@ def test_landmarks_come_back_as_they_were_sent():
 
 @pytest.mark.parametrize(
     "fields",
-    [{"points": [0.5] * 203}, {"points": []}, {"points": [float("nan")] * 204}, {"topology": "mesh468"}],
+    [{"points": [0.5] * 203}, {"points": []}, {"points": [float("nan")] * 204}, {"points": [1e9] * 204},
+     {"topology": "mesh468"}],
 )
 def test_what_is_no_landmarks_is_refused(fields):
     with pytest.raises(UserError, match="ibug68"):

@@ -3,6 +3,8 @@
 import argparse
 import copy
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -73,6 +75,10 @@ def test_what_makes_it_worse():
     assert result["conditions"] == [{"metric": "live.p95_ms", "at_least": None, "at_most": 30, "a": "passed", "b": "failed"}]
     assert result["timings"] == [{"metric": "live.p95_ms", "a": 20, "b": 40, "difference": 20}]
     assert not compare(slow, fast)["worse"]
+    for optional, worse in ((True, False), (False, True)):
+        rule = Condition("live.p95_ms", at_most=30, optional=optional)
+        live, offline = run((*GOOD_ENOUGH, rule), {"p95_ms": 20}, gap=metric(0.9)), run((*GOOD_ENOUGH, rule), gap=metric(0.9))
+        assert compare(live, offline)["worse"] is worse, "an offline run has no latency; that is a failure where it must have"
     stricter = run((Condition("gap", 0.85),), gap=metric(0.9))
     result = compare(fine, stricter)
     assert len(result["conditions"]) == 2 and not result["worse"], "other conditions are told, but are no step back"
@@ -114,5 +120,11 @@ def test_the_command(tmp_path, capsys):
         atl(a, tmp_path)
     with pytest.raises(UserError):
         atl(a, b, "--json", tmp_path / "nowhere" / "c.json")
+    with pytest.raises(UserError, match="can't be written"):
+        atl(a, b, "--json", "/dev/full")
+    command = [sys.executable, "-m", "atl_bringup.cli", "compare", str(a), str(b)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()  # as `| head` does
+        assert process.stderr.read() == "" and process.wait(30) == 0
     with pytest.raises(SystemExit):
         atl(a, b, "--tolerance", "-1")

@@ -11,6 +11,7 @@ from atl_bringup.cli import main
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_evaluation.bag import read_bag
 from atl_evaluation.rerun import Rerun
+from atl_evaluation.summary import metrics_of
 from atl_face.media import ClipWriter, read_audio
 from atl_face.stream import FRAME_RATE, SAMPLE_RATE
 
@@ -76,12 +77,58 @@ def test_the_same_bag_gives_the_same_frames_and_a_verdict_can_fail(bag, run, tmp
 @pytest.mark.parametrize("options,sentence", [
     (["--reference", "{here}/nothing.mp4"], "nothing.mp4"),
     (["--reference", "{here}/notes.txt"], "can't be decoded"),
-    (["--params", "{here}/notes.txt"], "no ROS parameter file"),
+    (["--params", "{here}/notes.txt"], "isn't a ROS parameter file"),
+    (["--params", "{here}/node.yaml"], "no node 'landmrk'"),
+    (["--params", "{here}/parameter.yaml"], "no parameter 'articulaton'"),
     (["--conditions", "{here}/notes.txt"], "notes.txt"),
 ])  # fmt: skip
 def test_mistakes_are_told_in_a_sentence(bag, tmp_path, capsys, options, sentence):
     (tmp_path / "notes.txt").write_text("nothing of use")
+    (tmp_path / "node.yaml").write_text("/**/landmrk: {ros__parameters: {seed: 1}}")
+    (tmp_path / "parameter.yaml").write_text("/**/landmark: {ros__parameters: {articulaton: real}}")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "summary.json").write_text("an older run's")
     options = [option.format(here=tmp_path) for option in options]
     assert main(["evaluate", str(bag), "--out", str(tmp_path / "run"), *options]) == 2
     told = capsys.readouterr().err
     assert sentence in told and "Traceback" not in told
+    assert not (tmp_path / "run" / "summary.json").exists(), "an older verdict isn't this run's"
+
+
+def test_silence_has_no_figures_and_what_is_wrong_is_told(tmp_path):
+    """40 frames of silence, 64 samples of it lost; their landmarks recorded, but for two; a film of 9 frames of another size."""
+    face = load_portrait(default_portrait_path(), PX)
+    chunks = bags.chunks(np.zeros(40 * 640, np.int16))
+    chunks[5][2].samples = chunks[5][2].samples[:-64]
+    messages = [("/robot_face/portrait", START_NS - 10**9, bags.portrait(face)), *chunks]
+    made = list(Rerun(read_bag(bags.write(tmp_path / "sound", messages)), draws=False))
+    marks = [bags.landmarks(1, frame.index, frame.landmarks.points, face.id) for frame in made[:-2]]
+    marks[7].points[100] += 0.25
+    path = bags.write(tmp_path / "bag", [*messages, *(("/robot_face/landmarks", START_NS + 10**9, mark) for mark in marks)])
+    with ClipWriter(tmp_path / "film.mp4", (192, 192), FRAME_RATE, SAMPLE_RATE) as film:
+        for _ in range(9):
+            film.write_frame(load_portrait(default_portrait_path(), 192).picture)
+    out, portrait = tmp_path / "run", str(default_portrait_path())
+    code = main(["evaluate", str(path), "--out", str(out), "--reference", str(tmp_path / "film.mp4"), "--portrait", portrait])
+    summary = json.loads((out / "summary.json").read_text())
+    metrics, problems = summary["metrics"], {problem["what"]: problem["count"] for problem in summary["problems"]}
+    assert all(metrics[name]["value"] is None for name in ("gap_correlation", "gap_lag", "lse_c", "lse_d", "sync_offset"))
+    assert code == 1 and {row["verdict"] for row in summary["conditions"]} == {"passed", "not measured"}
+    assert summary["frames"]["landmarks_compared"] == 38
+    assert summary["frames"]["landmarks_max_difference"] == pytest.approx(0.25, abs=1e-6)
+    assert "psnr" not in metrics and metrics["real_m_lmd"]["value"] is not None and "ground truth" in metrics["jerk"]["baselines"]
+    assert [count for what, count in problems.items() if "end of the reference" in what] == [31]
+    assert [count for what, count in problems.items() if "the reference video has 192 x 192 px" in what] == [9]
+    assert [count for what, count in problems.items() if "samples of sound are missing" in what] == [64]
+    assert any("portrait was given, but the bag has its own" in what for what in problems)
+
+
+def test_means_over_stretches():
+    rows = [(250, {"jerk": 10.0, "gap_lag": -2.0}), (50, {"jerk": 4.0, "gap_lag": 2.0}), (8, {"jerk": np.nan, "unknown": 1.0})]
+    found = metrics_of({"": rows, "still portrait": [(8, {"gap_lag": -3.0})]})
+    assert found.keys() == {"jerk", "gap_lag"} and found["jerk"]["value"] == pytest.approx(9), "as heavy as it is long"
+    assert found["gap_lag"]["value"] == 2, "late and early don't make in time"
+    assert found["gap_lag"]["note"] == "with its sign -1.33" and found["gap_lag"]["baselines"] == {"still portrait": 3}
+    assert found["jerk"]["interval"] is None, "two stretches say nothing of others"
+    low, high = metrics_of({"": [(10, {"jerk": value}) for value in (1.0, 2.0, 3.0, 4.0, 5.0)]})["jerk"]["interval"]
+    assert 1 < low < 3 < high < 5

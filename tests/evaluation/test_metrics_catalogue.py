@@ -33,4 +33,8 @@ def test_the_interval_is_that_of_theory_and_the_same_every_time():
 def test_clips_without_the_figure_are_left_out():
     values = [1.0, 2.0, 4.0]
     assert bootstrap_interval([np.nan, *values, np.inf]) == bootstrap_interval(values)
+    weights = [9, 3, 2, 1, 9]
+    assert bootstrap_interval([np.nan, *values, np.inf], weights) == bootstrap_interval(values, weights[1:4])
+    assert bootstrap_interval(values, [5, 5, 5]) == pytest.approx(bootstrap_interval(values))
+    assert np.greater(bootstrap_interval([0, 1, 1, 1], [1, 1, 1, 9]), bootstrap_interval([0, 1, 1, 1], [9, 1, 1, 1]))[0]
     assert np.isnan(bootstrap_interval([3.0])).all() and bootstrap_interval([3.0, 3.0]) == (3, 3)

@@ -37,6 +37,17 @@ def test_identity_of_known_embeddings():
     assert set(unknown) == {"identity_distance", "identity_verified"} and np.isnan(list(unknown.values())).all()
 
 
+def test_a_picture_that_repeats_the_one_before_is_embedded_once():
+    pictures, asked = [np.full((2, 2, 3), value) for value in (1, 1, 1, 2, 1)], []
+
+    def embed(picture):
+        asked.append(picture.max())
+        return None if picture.max() == 2 else np.full(128, picture.max())
+
+    assert identity.embeddings(embed, pictures)[:, 0] == pytest.approx([1, 1, 1, np.nan, 1], nan_ok=True)
+    assert asked == [1, 2, 1]
+
+
 @needs("dlib", "face_recognition_models")
 def test_a_portrait_is_itself_and_a_wall_is_nobody(portrait):
     embed = identity.Embedder()

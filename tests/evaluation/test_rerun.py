@@ -102,6 +102,9 @@ def test_a_bag_without_portrait_takes_the_given_one(rerun, face, speech):
     stranger = rerun([shown(face), *marks], driven_by="landmarks")
     assert [frame.picture for frame in stranger] == [None]
     assert dict(stranger.problems) == {"frames were meant for another portrait: not drawn": 1}
+    drawn = rerun(marks, driven_by="landmarks", portrait=face)  # nobody else is there: they are drawn with the given face
+    assert [frame.portrait_id for frame in drawn if frame.picture is not None] == [face.id]
+    assert list(drawn.problems.values()) == [1] and "made for another picture" in next(iter(drawn.problems))
     with pytest.raises(UserError, match="holds no sound"):
         rerun([shown(face), *marks])
 

@@ -14,10 +14,10 @@ from atl_evaluation import provenance
 from atl_evaluation.run_folder import (
     FRAMES,
     SUMMARY,
+    begin_run,
     flat,
     folder_to_write,
     new_summary,
-    read_rows,
     read_summary,
     write_run,
 )
@@ -44,16 +44,17 @@ def test_what_is_written_is_read(tmp_path):
     assert summary["bag"] == {"path": "x.mcap", "messages": {"/robot_face/audio": 3}}
     assert summary["frames"] == {"count": 2, "missing_faces": 1} and summary["verdict"] == "passed"
     assert "live" not in summary, "an offline run has none"
-    assert read_rows(folder) == [{"index": 0, "stamp_s": 0.0, "face_found": True, "gap_seen": 0.5},
-                                 {"index": 1, "stamp_s": 0.04, "face_found": False, "gap_seen": None}]  # fmt: skip
-    assert len((folder / FRAMES).read_text().splitlines()) == 2, "one line a frame"
+    rows = [json.loads(line) for line in (folder / FRAMES).read_text().splitlines()]
+    assert rows == [{"index": 0, "stamp_s": 0.0, "face_found": True, "gap_seen": 0.5},
+                    {"index": 1, "stamp_s": 0.04, "face_found": False, "gap_seen": None}]  # fmt: skip
+    assert begin_run(folder) == folder
+    with pytest.raises(UserError, match="no folder of an evaluation"):
+        read_summary(folder)  # a new run's verdict isn't the old one's
 
 
 def test_what_is_no_run(tmp_path):
     with pytest.raises(UserError, match="no folder of an evaluation"):
         read_summary(tmp_path)
-    with pytest.raises(UserError, match="no folder of an evaluation"):
-        read_rows(tmp_path / "nowhere")
     (tmp_path / SUMMARY).write_text('{"format": 1, "bag"')
     with pytest.raises(UserError, match="damaged"):
         read_summary(tmp_path)
@@ -64,12 +65,25 @@ def test_what_is_no_run(tmp_path):
     (tmp_path / SUMMARY).write_text(json.dumps(whole | {"metrics": {"gap": 0.5}, "host": []}))
     with pytest.raises(UserError, match="host missing or of the wrong kind"):
         read_summary(tmp_path)
-    (tmp_path / FRAMES).write_text('{"index": 0}\n{"index": \n')
-    with pytest.raises(UserError, match="line 2"):
-        read_rows(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="can't be made"):
         folder_to_write(tmp_path / "file")
+
+
+@pytest.mark.parametrize("section, damaged", [
+    ("metrics", lambda s: s["metrics"]["gap"].pop("unit")), ("metrics", lambda s: s["metrics"]["gap"].update(value="high")),
+    ("metrics", lambda s: s["metrics"]["gap"].update(value=True)), ("metrics", lambda s: s["metrics"]["gap"].update(better="up")),
+    ("metrics", lambda s: s["metrics"]["gap"].update(interval=[1])), ("metrics", lambda s: s["metrics"].update(gap=0.5)),
+    ("conditions", lambda s: s["conditions"].append({})), ("conditions", lambda s: s["conditions"].append("gap")),
+    ("live", lambda s: s.update(live=3)),
+])  # fmt: skip
+def test_a_damaged_summary_is_told_with_the_section(tmp_path, section, damaged):
+    write_run(tmp_path, a_summary(), [])
+    summary = read_summary(tmp_path)
+    damaged(summary)
+    (tmp_path / SUMMARY).write_text(json.dumps(summary))
+    with pytest.raises(UserError, match=f"is damaged: {section} missing or of the wrong kind"):
+        read_summary(tmp_path)
 
 
 def test_where_figures_come_from(tmp_path):

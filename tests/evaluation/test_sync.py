@@ -74,6 +74,11 @@ def test_chunks_change_nothing(expert, clips, mouths, monkeypatch):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
+def test_silence_is_told_from_sound(clips):
+    noise = np.random.default_rng(0).uniform(-3e-4, 3e-4, 16000)
+    assert all(map(sync.is_silent, (noise[:0], np.zeros(9), noise))) and not any(sync.is_silent(sound) for *_, sound in clips)
+
+
 def test_known_embeddings():
     random = np.random.default_rng(0).standard_normal((90, 16))
     points = random / np.linalg.norm(random, axis=1, keepdims=True)

@@ -9,7 +9,7 @@ pytest.importorskip("rclpy")
 
 from atl_bringup.bench import percentiles, speed_table, with_rate  # noqa: E402
 from atl_bringup.cli import main  # noqa: E402
-from atl_bringup.observe import counted, dropped, latencies  # noqa: E402
+from atl_bringup.observe import counted, dropped, latencies, rate  # noqa: E402
 
 MS = 1_000_000
 
@@ -28,8 +28,23 @@ def test_latency_waits_for_a_late_chunk():
 
 def test_dropped_counts_holes_after_the_first_second():
     stamps = [k * 40 * MS for k in range(100) if k not in (3, 40, 41, 77)]
-    assert dropped(dict.fromkeys(stamps, 0.0)) == 3, "the hole in the first second doesn't count"
-    assert dropped({k * 40 * MS + (k % 3) * 400_000: 0.0 for k in range(100)}) == 0, "jitter of a stamp is no hole"
+    audio = [(k * 20 * MS, 320, 0.0) for k in range(200)]
+    assert dropped(dict.fromkeys(stamps, 0.0), audio) == 3, "the hole in the first second doesn't count"
+    assert dropped({k * 40 * MS + (k % 3) * 400_000: 0.0 for k in range(100)}, audio) == 0, "jitter of a stamp is no hole"
+
+
+@pytest.mark.parametrize("pause_ms", [10_000, 10_013, 10_020, 10_033])  # streams don't begin at whole frames of one another
+def test_a_pause_between_two_streams_is_no_drop_and_its_end_no_latency(pause_ms):
+    audio, frames = [], {}
+    for start in (0, pause_ms):
+        audio += [((start + k * 20) * MS, 320, (start + k * 20 + 20) / 1000) for k in range(100)]
+        frames |= {(start + k * 40) * MS: (start + k * 40 + 150) / 1000 for k in range(50)}
+    found = latencies(audio, frames)
+    assert len(found) == 96 and list(found.values()) == pytest.approx([30] * 96), "the last two frames wait for no sample"
+    assert dropped(frames, audio) == 0
+    del frames[(pause_ms + 400) * MS], frames[1600 * MS]
+    assert dropped(frames, audio) == 2
+    assert rate([at for *_, at in audio]) == 50 and rate([1.0]) is None and rate([]) is None
 
 
 def test_percentiles_and_rate():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rosbags.rosbag2 import Reader
 
 pytest.importorskip("rclpy")
 
+from atl_bringup.cli import make_parser  # noqa: E402
 from atl_bringup.graph import default_speech  # noqa: E402
 from atl_bringup.record import END_TIMEOUT_S, Recording, SoundEnd  # noqa: E402
 from atl_evaluation.bag import TYPES, pictures, read_bag  # noqa: E402
@@ -152,4 +154,21 @@ def test_sigterm_ends_a_recording_in_good_order_and_silence_is_told(tmp_path):
     recorder.send_signal(signal.SIGTERM)
     _, said = recorder.communicate(timeout=20)
     assert recorder.returncode == 2 and "No message came in /robot_face: is the graph running" in said
-    assert (tmp_path / "bag" / "metadata.yaml").exists()
+    assert not (tmp_path / "bag").exists(), "nothing that stands in the way of the next try"
+
+
+@pytest.mark.parametrize("words, sentence", [
+    (["--seconds", "nan"], "no number of seconds"), (["--seconds", "abc"], "no number of seconds"),
+    (["--seconds", "0"], "no number of seconds"), (["--namespace", "bad name!"], "no namespace"),
+    (["--namespace", ""], "no namespace"),
+])  # fmt: skip
+def test_wrong_options_are_told(capsys, words, sentence):
+    with pytest.raises(SystemExit):
+        make_parser(("record",)).parse_args(["record", *words])
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["~nouser_of_this_name/bag", "x" * 300, "a\0b"])
+def test_a_bag_that_can_not_be_made(name):
+    with pytest.raises(UserError, match="can't be made"):
+        Recording(Path(name), "/robot_face", ["audio"])

@@ -9,7 +9,7 @@ pytest.importorskip("rclpy")
 
 from atl_bringup.cli import make_parser  # noqa: E402
 from atl_bringup.graph import default_speech  # noqa: E402
-from atl_bringup.replay import replay  # noqa: E402
+from atl_bringup.replay import main, replay  # noqa: E402
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait  # noqa: E402
 from atl_evaluation.bag import read_bag  # noqa: E402
 from atl_evaluation.events import Marks  # noqa: E402
@@ -47,8 +47,18 @@ def test_the_live_graph_does_what_the_cores_do(tmp_path):
     for index, marks in seen.items():  # the stamps are the bag's: a replay lies beside its recording
         assert (marks.stream_id, marks.stamp_ns) == (1, START_NS + index * 40_000_000)
         assert np.array_equal(np.float32(offline[index].landmarks.points), marks.frame.points)
+    (out / "summary.json").write_text("of this replay")
     with pytest.raises(UserError, match="holds a replay already"):
-        replay(path, out, options(path, out))
+        main(options(path, out))
+    assert (out / "summary.json").exists()
+
+
+@pytest.mark.parametrize("words", [("--conditions", "nothing.yaml"), ("--reference", "nothing.mp4"), ("--portrait", "no.png"),
+                                   ("--params", "nothing.yaml")])  # fmt: skip
+def test_a_mistake_is_told_before_the_replay(tmp_path, monkeypatch, words):
+    monkeypatch.setattr("atl_bringup.replay.replay", lambda *_: pytest.fail("it was replayed"))
+    with pytest.raises(UserError, match=words[1]):
+        main(options(tmp_path / "bag", tmp_path / "out", *words))
 
 
 def test_a_bag_with_next_to_no_sound_is_refused(tmp_path):

@@ -77,7 +77,8 @@ def _motion_metrics() -> list[Metric]:
     return [
         *found,
         Metric("gap_correlation", "", "higher",
-               f"{_GAP}: Pearson's correlation with the true one over the clip; 0 if it never moves.", _OWN),
+               f"{_GAP}: Pearson's correlation with the true one over the clip; 0 if it never moves, none where the true one "
+               "never does.", _OWN),
         Metric("gap_amplitude", "", 1.0, f"{_GAP}: its standard deviation over the true one's.", _OWN),
         Metric("gap_lag", "frames", 0.0,
                f"{_GAP}: the lag of at most {MAX_LAG} frames at which it correlates most with the true one; + is late.", _OWN),
@@ -97,8 +98,9 @@ def _motion_metrics() -> list[Metric]:
 def _other_metrics() -> list[Metric]:
     return [
         Metric("flicker", "grey levels", "lower",
-               "Mean absolute difference of luma (0 to 255) from frame to frame where nothing moves: pixels that differ by at "
-               f"most {STATIC_LEVELS:g} level on average in the truth; without one, those outside all boxes of the face.", _OWN),
+               "Mean absolute difference of luma (0 to 255) from frame to frame where nothing moves: outside all boxes of the "
+               f"face; in `make results`, where every clip has a truth, pixels that differ by {STATIC_LEVELS:g} level at most on "
+               "average in that.", _OWN),
         Metric("identity_distance", "", "lower", "Mean distance of the frames' embedding from the portrait's.", _DLIB),
         Metric("identity_verified", "%", "higher",
                f"Share of frames within {SAME_PERSON} of the portrait; a frame in which dlib sees no face is not.", _DLIB),

@@ -16,7 +16,7 @@ SAME_PERSON = 0.38
 """Embedding distance up to which it is the same person: same face 0.13-0.38, different people 0.74-0.84 when tried on other
 pictures. Stricter than the 0.6 with which dlib's author verifies the photographs of LFW."""
 SMALL_PX = 400  # a picture below is searched at twice its size: dlib's detector wants 80 px of face
-FLOOR_BLUR_PX = 1.0  # the floor is the portrait's distance to itself, blurred so much
+FLOOR_BLUR_PX = 1.0  # a measure's floor, here and elsewhere: what it says of the same picture, blurred so much
 
 
 class Embedder:
@@ -43,9 +43,14 @@ class Embedder:
 
 
 def embeddings(embed: Callable[[np.ndarray], np.ndarray | None], pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """(n, 128) of pictures, NaN where no face is found."""
-    found = (embed(picture) for picture in pictures)
-    return np.array([np.full(128, np.nan) if one is None else one for one in found]).reshape(-1, 128)
+    """(n, 128) of pictures, NaN where no face is found. One that repeats the one before isn't embedded again."""
+    found, before = [], None
+    for picture in pictures:
+        if before is None or not np.array_equal(picture, before):
+            one = embed(picture)
+        found.append(np.full(128, np.nan) if one is None else one)
+        before = picture
+    return np.array(found).reshape(-1, 128)
 
 
 def floor_of(embed: Callable[[np.ndarray], np.ndarray | None], portrait: np.ndarray) -> float:

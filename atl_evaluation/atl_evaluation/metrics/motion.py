@@ -68,12 +68,15 @@ def follows(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
             "gap_lag": best_lag(real, made)[0]}  # fmt: skip
 
 
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's correlation of two signals (T,) where both are finite; 0 if one never moves, NaN with fewer than 3 frames."""
-    a, b = _common(a, b)
-    if len(a) < 3:
+def correlation(real: np.ndarray, made: np.ndarray) -> float:
+    """Pearson's correlation of a made signal (T,) with the true one, where both are finite.
+
+    0 if the made one never moves; NaN if the true one never does, as in silence, or with fewer than 3 frames.
+    """
+    real, made = _common(real, made)
+    if len(real) < 3 or real.std() <= FLAT:
         return float("nan")
-    return float(np.corrcoef(a, b)[0, 1]) if a.std() > FLAT and b.std() > FLAT else 0.0
+    return float(np.corrcoef(real, made)[0, 1]) if made.std() > FLAT else 0.0
 
 
 def gap_amplitude(real: np.ndarray, made: np.ndarray) -> float:
@@ -85,7 +88,7 @@ def gap_amplitude(real: np.ndarray, made: np.ndarray) -> float:
 def best_lag(real: np.ndarray, made: np.ndarray, most: int = MAX_LAG) -> tuple[float, float]:
     """Lag in whole frames (+: made is late) with the highest correlation within `most`, and that correlation.
 
-    Where nothing correlates the lag is 0; NaN where too few frames are finite.
+    Where nothing correlates the lag is 0; NaN where the true one never moves or too few frames are finite.
     """
     scores = {lag: correlation(real[max(0, -lag): len(real) - max(0, lag)], made[max(0, lag): len(made) + min(0, lag)])
               for lag in range(-most, most + 1)}  # fmt: skip

@@ -5,17 +5,24 @@ from scipy.stats import bootstrap
 RESAMPLES = 4000  # from seed to seed the interval's ends then vary by a hundredth of its width (standard deviation, 20 clips)
 
 
-def bootstrap_interval(values, seed: int = 0) -> tuple[float, float]:
+def bootstrap_interval(values, weights=None, seed: int = 0) -> tuple[float, float]:
     """The 95 % percentile bootstrap interval of the mean of one value per clip, (low, high).
+
+    weights: of the clips, such as their lengths; None: all alike.
 
     Clips are drawn, not frames: frames of a clip are alike and would make everything look certain. Values that are not finite
     are left out; with fewer than two there is no interval, (nan, nan). To compare two methods give the differences by clip.
     Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
     values = np.asarray(values, np.float64)
-    values = values[np.isfinite(values)]
-    if len(values) < 2:
+    weights = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
+    known = np.isfinite(values)
+    if known.sum() < 2:
         return float("nan"), float("nan")
-    found = bootstrap((values,), np.mean, n_resamples=RESAMPLES, batch=500, confidence_level=0.95, method="percentile",
-                      random_state=np.random.default_rng(seed)).confidence_interval  # fmt: skip
+
+    def mean(drawn, drawn_weights, axis):
+        return np.sum(drawn * drawn_weights, axis) / np.sum(drawn_weights, axis)
+
+    found = bootstrap((values[known], weights[known]), mean, n_resamples=RESAMPLES, batch=500, confidence_level=0.95,
+                      method="percentile", paired=True, random_state=np.random.default_rng(seed)).confidence_interval  # fmt: skip
     return float(found.low), float(found.high)

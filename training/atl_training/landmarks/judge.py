@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from atl_evaluation.metrics.motion import MAX_LAG, best_lag, correlation, gap_amplitude, landmark_distance
+from atl_evaluation.metrics.motion import MAX_LAG, best_lag, correlation, gap_amplitude, landmark_distance, mean_of
 from atl_face.stream import FRAME_RATE, FRAME_SAMPLES
 from atl_face.topology import SPEECH_WEIGHTS, WEIGHT, lip_gap
 from atl_landmark_node.face_model import load_basis
@@ -76,8 +76,8 @@ def _figures(utterances: list[Utterance], made: list[np.ndarray]) -> dict:
         lags.append(best_lag(a, b)[0])
         ratios.append(gap_amplitude(a, b))
         distances.append(landmark_distance(real, fake, align=False).mean())  # weights alone: there is no pose to take out
-    return {"gap_r": round(float(np.mean(correlations)), 3), "gap_amplitude": round(float(np.mean(ratios)), 2),
-            "lag_ms": round(1000 * float(np.mean(lags)) / FRAME_RATE),
+    return {"gap_r": round(mean_of(correlations), 3), "gap_amplitude": round(mean_of(ratios), 2),
+            "lag_ms": round(1000 * mean_of(lags) / FRAME_RATE),
             "m_lmd_percent": round(float(np.mean(distances)), 2)}  # fmt: skip
 
 
