@@ -29,15 +29,11 @@ from atl_landmark_node.stream import landmarks_of
 from atl_training.shards import Sample, read_shards
 from atl_training.splits import held_out
 from atl_training.tool import run_tool
+from atl_training.ways import draw
 
 HEIGHT_PX = 512
 IMPOSTORS = 20
 EVERY = 3  # every third frame is embedded: neighbours are alike, and the embedding is the slowest part
-
-
-def draw(renderer: FaceRenderer, portrait: Portrait, points: list[np.ndarray]) -> list[np.ndarray]:
-    renderer.set_identity(portrait)
-    return [renderer.render(p) for p in points]
 
 
 def followed(driven: np.ndarray, seen: np.ndarray) -> dict[str, float]:
