@@ -30,9 +30,9 @@ Held-out GRID clips (the only real video; the clip's first frame is the portrait
 SETS = """
 ## Clips made anew
 
-`make results` (`python -m atl_training.results`). Held-out clips in which something is said: their first frame is the
-portrait, and they are made anew from the true landmarks, from the sound with the head held as it truly was (mouth and jaw
-alone move), and from the sound alone. Means over clips with 95 % bootstrap intervals. Boxes are `atl_face.topology.face_box`
+`python -m atl_training.results --clips {clips} --set NAME SHARDS ... --out docs/clips.json` (what `make results` runs, with 20
+clips a set). Held-out clips in which something is said: their first frame is the portrait, and they are made anew from the
+true landmarks, from the sound with the head held as it truly was (mouth and jaw alone move), and from the sound alone. Means over clips with 95 % bootstrap intervals. Boxes are `atl_face.topology.face_box`
 and `mouth_box` around the true landmarks, pixels those of the set's pictures. Landmarks of frames are mediapipe's: the row
 "ground truth" is the detector's own floor. What each column is:
 [the catalogue](../atl_evaluation/atl_evaluation/metrics/catalogue.py). Sync is judged by
@@ -174,7 +174,8 @@ def document() -> str:
     people = results["portraits"]["ours"]["clips"]
     return "\n".join([
         INTRODUCTION.format(clips=clips, people=people, **native["machine"], **{k: results[k] for k in ("runtime", "steps")}),
-        grid(results["grid"]), SETS, sets(clips_anew["sets"]), PORTRAITS, portraits(results["portraits"]), SILENCE,
+        grid(results["grid"]), SETS.format(clips=max(told["clips"] for told in clips_anew["sets"].values())),
+        sets(clips_anew["sets"]), PORTRAITS, portraits(results["portraits"]), SILENCE,
         silence(results["silence"]),
         SPEED.format(seconds=native["graph"]["seconds"], avx2_seconds=avx2["graph"]["seconds"]),
         bench("As the processor is", native), bench("Without AVX-512", avx2),
