@@ -32,21 +32,21 @@ class Judge:
     """Figures of clips.
 
     Args:
-        impostors: (m, 128) embeddings of other people; None: nobody to be taken for.
         with_identity: embed faces, which needs the extras of requirements/evaluation.txt (UserError without them).
     """
 
-    def __init__(self, with_identity: bool, impostors: np.ndarray | None = None):
+    def __init__(self, with_identity: bool):
         self._expert, self.with_identity = SyncExpert(), with_identity
-        self._embed, self._impostors = Embedder() if with_identity else None, impostors
+        self._embed = Embedder() if with_identity else None
 
     def __call__(self, made: Sequence[np.ndarray], sound: np.ndarray, portrait: np.ndarray, truth: Truth | None = None,
-                 seen: np.ndarray | None = None) -> dict[str, float]:  # fmt: skip
+                 seen: np.ndarray | None = None, impostors: np.ndarray | None = None) -> dict[str, float]:  # fmt: skip
         """Figures of the frames `made` (T, H, W, 3) of the person in `portrait` (H, W, 3) who says `sound` (n,) 16 kHz.
 
         Args:
             truth: as many frames of the same size, in step; without it, what needs one is left out.
             seen: the detector's landmarks in `made`, where they are known already.
+            impostors: (m, 128) embeddings of other people's pictures; None: nobody to be taken for.
         """
         made = np.asarray(made)
         seen = track(made) if seen is None else seen
@@ -59,7 +59,7 @@ class Judge:
         figures["flicker"] = motion.mean_of(picture.flicker(made, static))
         if self._embed:
             own = embeddings(self._embed, [portrait])[0]
-            figures |= identity(own, embeddings(self._embed, made[::EMBED_EVERY]), self._impostors)
+            figures |= identity(own, embeddings(self._embed, made[::EMBED_EVERY]), impostors)
         return figures
 
     def _sync(self, made: np.ndarray, seen: np.ndarray, sound: np.ndarray) -> dict[str, float]:

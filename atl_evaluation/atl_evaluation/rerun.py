@@ -3,7 +3,8 @@
 Nothing is late and nothing is dropped. With the same seed, the frames are the same to the byte from run to run on a CPU.
 From sound, landmarks equal the live node's where the bag holds the node's whole life (its blinks and its network's state
 began with the node) and the messages in the order in which the node took them; at a swap of portraits or expressions one
-frame may differ. A recorded landmark frame draws what the live renderer drew when it dropped none since the portrait came.
+frame may differ, and the first ones may, if the recorder had the portrait before the node. A recorded landmark frame draws
+what the live renderer drew when it dropped none since the portrait came.
 """
 import time
 from collections import Counter

