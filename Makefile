@@ -21,7 +21,7 @@ test: setup ## All tests
 training: ## Environment of corpus, training and evaluation, with the command .venv-training/bin/atl-corpus
 	@tools/setup_training.sh
 
-results: training ## docs/results.md measured anew: DATA=shards GRID=clips FOLDER=clips PORTRAITS=pictures (tools/results.sh)
+results: setup training ## docs/results.md measured anew: DATA=shards GRID=clips FOLDER=clips PORTRAITS=pictures (tools/results.sh)
 	@tools/results.sh
 
 lint: setup ## Style, and who may import whom

@@ -1,30 +1,27 @@
 """Write docs/results.md from the figures that were measured: `python3 tools/results_page.py`.
 
-Reads docs/results.json (atl_training.evaluate), docs/clips.json (atl_training.results), docs/bench.json and
-docs/bench-avx2.json (atl bench); adds nothing.
+Reads docs/clips.json (atl_training.results), docs/results.json (atl_training.evaluate), docs/bag.json (tools/results_bag.py),
+docs/bench.json and docs/bench-avx2.json (atl bench); adds nothing.
 """
 
 import json
 from pathlib import Path
+
+from landmarks_page import landmarks_section
+from tables import spread, table
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TARGET = DOCS / "results.md"
 
 INTRODUCTION = """# Results
 
-Made by `tools/results_page.py` from [results.json](results.json), [clips.json](clips.json), [bench.json](bench.json) and
-[bench-avx2.json](bench-avx2.json), which the commands below wrote. One machine: {processor}, {cores} cores, no GPU.
+Made by `tools/results_page.py` from [clips.json](clips.json), [results.json](results.json), [bag.json](bag.json),
+[bench.json](bench.json) and [bench-avx2.json](bench-avx2.json), which the commands below wrote (`make results` runs all but the
+last two's). One machine: {processor}, {cores} cores, no GPU.
 
 The networks by themselves, on held-out data and beside their baselines: model cards of
 [sound to landmarks](../atl_landmark_node/atl_landmark_node/data/README.md) and of the
 [renderer](../atl_diffusion_node/atl_diffusion_node/data/README.md).
-
-## The whole way, sound to frames
-
-`python -m atl_training.evaluate --clips {clips} --people {people} …`. Runtime {runtime}, {steps} evaluation a frame. Lip gaps of
-frames are what mediapipe sees in them; amplitude is the ratio of standard deviations, lag in frames (40 ms, + is late).
-
-Held-out GRID clips (the only real video; the clip's first frame is the portrait, its sound the speech):
 """
 
 SETS = """
@@ -35,24 +32,49 @@ clips a set). Held-out clips in which something is said: their first frame is th
 true landmarks, from the sound with the head held as it truly was (mouth and jaw alone move), and from the sound alone.
 Means over clips with 95 % bootstrap intervals. Boxes are `atl_face.topology.face_box` and `mouth_box` around the true
 landmarks, pixels those of the set's pictures. Landmarks of frames are mediapipe's: the row "ground truth" is the detector's
-own floor. What each column is: [the catalogue](../atl_evaluation/atl_evaluation/metrics/catalogue.py). Sync is judged by
+own floor. What each column is: [the catalogue](../atl_evaluation/atl_evaluation/metrics/catalogue.py). |lag| and |sync offset|
+are mean sizes: early in one clip and late in the next isn't in step. Sync is judged by
 [our own expert](../atl_evaluation/atl_evaluation/data/README.md) and not comparable with published LSE.
+
+**Not Inception's, not LPIPS's:** "perceptual mouth" is on features of a VGG-16 tuned for edges (HED); "Fréchet" and "kernel" are
+computed as FID and KID are, but on features of EfficientNet-Lite0, over the squares around the faces. None of them is comparable
+with published figures. They take every 5th frame; Fréchet's is biased upwards by so few pictures, the same in every row. Their
+row "ground truth" is other frames of the same films: the floor. Both are of the whole set and have no interval.
+
+Identity is dlib's embedding, every 5th frame: verified is a distance of at most 0.38 to the portrait. Impostors are the other
+people of the set: the share of pairs of a frame and such a one's picture that pass, and the least distance of any.
 """
 
 SET = """
 ### {name}: {clips} clips
 
-Pictures of {picture} px, in which the face's crop is about {crop_px} px wide.
+Pictures of {picture} px, in which the face's crop is about {crop_px} px wide.{people}
 """
 
 PORTRAITS = """
+## Strangers' portraits, and silence
+
+`python -m atl_training.evaluate --people {people} …`. Runtime {runtime}, {steps} evaluation a frame. Lip gaps of frames are what
+mediapipe sees in them; amplitude is the ratio of standard deviations.
+
 Portraits that no training saw (official portraits, grey, 200x250 px, most of them smiling with teeth), driven by a held-out
 recording. Verified: dlib's distance to the portrait is at most 0.38; a frame in which it sees no face counts as failed. Floor:
-the portrait's distance to itself, blurred by a pixel.
+the portrait's distance to itself, blurred by a pixel. Impostors: {impostors} other portraits.
 """
 
 SILENCE = """
 Silence, the shipped portrait, 30 s each:
+"""
+
+BAG = """
+## A bag of the live graph
+
+`.venv/bin/atl-python tools/results_bag.py FOLDER`: the graph says the shipped speech and is recorded (`atl record`: {seconds} s,
+{mb} MB); the bag's frames are made again without ROS (`atl evaluate`: **{offline[verdict]}**, {offline[conditions_passed]} of
+{offline[conditions]} conditions; one is on live figures) and its sound goes through a live graph once more (`atl replay`:
+**{live[verdict]}**, {live[conditions_passed]} of {live[conditions]}). Both runs draw again what was driven: {count} frames
+from the sound, {live_count} from the landmarks that the live graph made, {same}; whether each was also drawn live tells
+"dropped". Load of the machine before the replay: {load}.
 """
 
 SPEED = """
@@ -71,15 +93,6 @@ eager torch ({of[torch][name]}), {of[runtime][fps]} in {of[runtime][name]}. The 
 **{ours[vs_paper_torch]} x** and **{ours[vs_paper_runtime]} x** as fast. That says nothing about pictures.
 """
 
-GRID_ROWS = {
-    "landmarks against real": "landmarks against real",
-    "ours: frames against real": "**frames against real**",
-    "ours: frames against driving": "frames against the landmarks that drove them",
-    "ours: redrawn from real landmarks, against real": "redrawn from real landmarks, against real",
-    "warp only: frames against real": "warp only: frames against real",
-    "warp only: frames against driving": "warp only: frames against the landmarks that drove them",
-    "warp only: redrawn from real landmarks, against real": "warp only: redrawn from real landmarks, against real",
-}
 PORTRAIT_COLUMNS = {
     "lip-gap r against driving": "r", "amplitude": "amplitude", "outside the feather untouched": "outside_untouched",
     "verified": "same_person", "mean distance": "distance", "floor": "floor", "nearest of the impostors": "nearest_impostor",
@@ -87,44 +100,41 @@ PORTRAIT_COLUMNS = {
 }  # fmt: skip
 
 
-PICTURE_COLUMNS = {"PSNR face, dB": "psnr_face", "PSNR mouth, dB": "psnr_mouth", "SSIM face": "ssim_face",
-                   "SSIM mouth": "ssim_mouth", "sharpness mouth": "sharpness_mouth", "flicker": "flicker",
-                   "identity distance": "identity_distance"}  # fmt: skip
-MOTION_COLUMNS = {"M-LMD, %": "m_lmd", "F-LMD, %": "f_lmd", "M-LVD, %": "m_lvd", "lip-gap r": "gap_correlation",
-                  "amplitude": "gap_amplitude", "lag": "gap_lag", "sync confidence": "lse_c", "sync distance": "lse_d",
-                  "sync offset": "sync_offset", "blinks/min": "blink_rate", "jerk": "jerk"}  # fmt: skip
+COLUMNS = (
+    {"PSNR face, dB": "psnr_face", "PSNR mouth, dB": "psnr_mouth", "SSIM face": "ssim_face", "SSIM mouth": "ssim_mouth",
+     "sharpness mouth": "sharpness_mouth", "flicker": "flicker"},
+    {"perceptual mouth (HED-VGG)": "perceptual_hed_vgg_mouth", "Fréchet face (EfficientNet)": "frechet_efficientnet",
+     "kernel face (EfficientNet)": "kernel_efficientnet", "identity distance": "identity_distance",
+     "verified, %": "identity_verified", "impostors that pass, %": "impostors_verified", "nearest impostor": "impostor_nearest"},
+    {"M-LMD, %": "m_lmd", "F-LMD, %": "f_lmd", "M-LVD, %": "m_lvd", "lip-gap r": "gap_correlation", "amplitude": "gap_amplitude",
+     "|lag|": "abs_gap_lag", "sync confidence": "lse_c", "sync distance": "lse_d", "|sync offset|": "abs_sync_offset",
+     "blinks/min": "blink_rate", "jerk": "jerk"},
+)  # fmt: skip
+BAG_ROWS = {"lip-gap r": "gap_correlation", "amplitude": "gap_amplitude", "|lag|": "gap_lag", "M-LMD, %": "m_lmd",
+            "F-LMD, %": "f_lmd", "M-LVD, %": "m_lvd", "sync confidence": "lse_c", "sync distance": "lse_d",
+            "|sync offset|": "sync_offset", "flicker": "flicker", "blinks/min": "blink_rate"}  # fmt: skip
+PERCENTILES = ("p50_ms", "p95_ms", "p99_ms", "max_ms")
 
 
 def sets(figures: dict) -> str:
-    """Two tables for each set of clips: pictures, and motion with synchronisation."""
+    """Three tables for each set of clips: pixels, likeness and identity, motion and synchronisation."""
     parts = []
     for name, told in figures.items():
-        parts.append(SET.format(name=name, **told))
-        for columns in (PICTURE_COLUMNS, MOTION_COLUMNS):
-            rows = [[f"**{way}**" if way.startswith("ours") else way, *(spread(row[key]) for key in columns.values())]
+        parts.append(SET.format(**told | {"name": name, "people": people(told)}))
+        for columns in COLUMNS:
+            rows = [[f"**{way}**" if way.startswith("ours") else way, *(spread(row.get(key)) for key in columns.values())]
                     for way, row in told["rows"].items()]  # fmt: skip
             parts.append(table(["", *columns], rows))
     return "\n".join(parts)
 
 
-def spread(figure: list[float | None]) -> str | None:
-    """A mean with its 95 % interval."""
-    mean, low, high = figure
-    if mean is None:
-        return None
-    digits = 1 if abs(mean) >= 10 else 2 if abs(mean) >= 1 else 3
-    return f"{mean:.{digits}f}" + ("" if low is None else f" ({low:.{digits}f}..{high:.{digits}f})")
-
-
-def table(head: list[str], rows: list[list[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join("–" if cell is None else str(cell) for cell in line) + " |" for line in lines) + "\n"
-
-
-def grid(figures: dict) -> str:
-    rows = [["ground truth", 1, 1, 0, None], ["still portrait", 0, 0, None, None]]
-    rows += [[text, *(figures[name][k] for k in ("r", "amplitude", "lag", "clips"))] for name, text in GRID_ROWS.items()]
-    return table(["lip gap", "r", "amplitude", "lag", "clips"], rows)
+def people(told: dict) -> str:
+    """Whether there are impostors, and of how many pictures distances of sets are; nothing of a set that was judged before."""
+    if "people" not in told:
+        return ""
+    count = told["people"]
+    who = "One person: nobody is there to be taken for, so nothing is said of impostors." if count == 1 else f"{count} people."
+    return f" {who} Distances of sets: {told['pictures']} pictures."
 
 
 def portraits(figures: dict) -> str:
@@ -135,6 +145,31 @@ def portraits(figures: dict) -> str:
 def silence(figures: dict) -> str:
     rows = [[name, row["closed_landmarks"], row["closed_seen"], row["blinks_a_minute"]] for name, row in figures.items()]
     return table(["", "mouth closed (landmarks)", "mouth closed (seen)", "blinks a minute"], rows)
+
+
+def bag(figures: dict) -> str:
+    """What a recorded bag gave: its frames beside the baselines, and the live graph that it was played into."""
+    offline, live = figures["offline"], figures["live"]
+    same = "the same to the bit" if offline["frames"]["sha256"] == live["frames"]["sha256"] else "not all the same"
+    parts = [BAG.format(**figures["record"], offline=offline, live=live, count=offline["frames"]["count"],
+                        live_count=live["frames"]["count"], same=same, load=figures["host"]["load_before"])]  # fmt: skip
+    head = ["offline, against the landmarks that drove the frames", "ours", *list(offline["metrics"]["gap_correlation"])[1:]]
+    rows = [[text, *(spread([cell, None, None]) for cell in offline["metrics"][name].values())]
+            for text, name in BAG_ROWS.items() if name in offline["metrics"]]  # fmt: skip
+    parts.append(table(head, rows))
+    seen = live["live"]
+    timed = {"last sample needed to the frame": seen["latency"],
+             "last sample needed to the landmarks": seen["stages"]["landmark"],
+             "landmarks to the frame": seen["stages"]["diffusion"], "sound-to-picture skew": seen["skew"]}  # fmt: skip
+    parts.append(table(["replayed live, ms", *(key[:-3] for key in PERCENTILES)],
+                       [[name, *(row.get(key) for key in PERCENTILES)] for name, row in timed.items()]))  # fmt: skip
+    shown = "{frames_shown} / {frames_late}".format(**seen["display"])
+    memory = sum(node["rss_mb"] for node in seen["nodes"].values())
+    cells = [round(seen["seconds"], 1), *seen["rates_hz"].values(), seen["dropped"], shown, seen["cpu_percent_all"], memory]
+    head = ["seconds", *(f"{topic}/s" for topic in seen["rates_hz"]), "dropped after 1 s", "shown / late", "CPU % of a core",
+            "RSS of all nodes, MB"]  # fmt: skip
+    parts.append(table(head, [cells]))
+    return "\n".join(parts)
 
 
 def bench(title: str, figures: dict) -> str:
@@ -148,16 +183,15 @@ def bench(title: str, figures: dict) -> str:
         f"{landmark['p99_ms']} ms per 40 ms, real-time factor {landmark['real_time_factor']} on one core.\n")]  # fmt: skip
     if "reference" in figures:
         parts.append(REFERENCE.format(of=figures["reference"], ours=renderer))
-    keys = ("p50_ms", "p95_ms", "p99_ms", "max_ms")
     parts.append(table(["ms a frame", "p50", "p95", "p99", "max"],
-                       [[name, *(row[k] for k in keys)] for name, row in renderer["stages"].items()]))  # fmt: skip
+                       [[name, *(row[k] for k in PERCENTILES)] for name, row in renderer["stages"].items()]))  # fmt: skip
     runs = {"display:=none": figures.get("graph"), "with one WebRTC viewer": figures.get("graph_with_viewer")}
     runs = {name: run for name, run in runs.items() if run}
-    head = ["whole graph", "seconds", "frames", "dropped after 1 s", "shown / late", *(f"latency {k[:-3]}" for k in keys),
+    head = ["whole graph", "seconds", "frames", "dropped after 1 s", "shown / late", *(f"latency {k[:-3]}" for k in PERCENTILES),
             "CPU % of a core"]  # fmt: skip
     parts.append(table(head, [
         [name, run["seconds"], run["frames"], run["dropped"],
-         f"{run['display']['frames_shown']} / {run['display']['frames_late']}", *(run["latency"][k] for k in keys),
+         f"{run['display']['frames_shown']} / {run['display']['frames_late']}", *(run["latency"][k] for k in PERCENTILES),
          run["cpu_percent_all"]] for name, run in runs.items()]))  # fmt: skip
     nodes = next(iter(runs.values()))["nodes"]
     head = ["node", *(f"{what}, {name}" for name in runs for what in ("CPU %", "RSS MB"))]
@@ -168,15 +202,13 @@ def bench(title: str, figures: dict) -> str:
 
 def document() -> str:
     """The whole of docs/results.md."""
-    files = ("results", "clips", "bench", "bench-avx2")
-    results, clips_anew, native, avx2 = (json.loads((DOCS / f"{name}.json").read_text()) for name in files)
-    clips = results["grid"]["landmarks against real"]["clips"]
-    people = results["portraits"]["ours"]["clips"]
+    files = ("results", "clips", "landmarks", "bag", "bench", "bench-avx2")
+    results, clips, landmarks, recorded, native, avx2 = (json.loads((DOCS / f"{name}.json").read_text()) for name in files)
+    how = {"people": results["portraits"]["ours"]["clips"]} | {key: results[key] for key in ("runtime", "steps", "impostors")}
     return "\n".join([
-        INTRODUCTION.format(clips=clips, people=people, **native["machine"], **{k: results[k] for k in ("runtime", "steps")}),
-        grid(results["grid"]), SETS.format(clips=max(told["clips"] for told in clips_anew["sets"].values())),
-        sets(clips_anew["sets"]), PORTRAITS, portraits(results["portraits"]), SILENCE,
-        silence(results["silence"]),
+        INTRODUCTION.format(**native["machine"]), SETS.format(clips=max(told["clips"] for told in clips["sets"].values())),
+        sets(clips["sets"]), PORTRAITS.format(**how), portraits(results["portraits"]), SILENCE, silence(results["silence"]),
+        landmarks_section(landmarks), bag(recorded),
         SPEED.format(seconds=native["graph"]["seconds"], avx2_seconds=avx2["graph"]["seconds"]),
         bench("As the processor is", native), bench("Without AVX-512", avx2),
     ])  # fmt: skip

@@ -55,7 +55,8 @@ class Run:
 def evaluate(path: Path, out: Path, conditions: list[verdict.Condition], *, judge: Judge | None = None,
              portrait: Portrait | None = None, reference: Reference | None = None, driven_by: str = "sound",
              namespace: str = "", parameters: dict | None = None, live: dict | None = None,
-             latency_ms: dict[int, float] | None = None, middleware: str | None = None) -> dict:  # fmt: skip
+             latency_ms: dict[int, float] | None = None, skews: list[tuple[float, float]] = (),
+             middleware: str | None = None) -> dict:  # fmt: skip
     """Make a bag's frames again, judge them and write the folder `out`; returns the summary (`run_folder`).
 
     Args:
@@ -65,6 +66,7 @@ def evaluate(path: Path, out: Path, conditions: list[verdict.Condition], *, judg
         driven_by: `sound` runs both stages, `landmarks` draws those that were recorded.
         parameters: those of the nodes that aren't their defaults, see `Rerun`.
         live: figures of a replay that recorded the bag, told along. latency_ms: its latency of frames by stamp, ns.
+        skews: s since its first frame, and sound-to-picture skew then, ms.
 
     Raises:
         UserError: the bag can't be used, or nothing can be made from it.
@@ -96,7 +98,7 @@ def evaluate(path: Path, out: Path, conditions: list[verdict.Condition], *, judg
     summary["times_ms"] = times_of(run.rows)
     summary = verdict.judge(summary, conditions)
     worst = [(why, picture) for _, why, picture in sorted(run.worst, key=lambda one: -one[0])[:WORST]]
-    write_report(out / run_folder.REPORT, summary, run.rows, run.sheet[:SHEET], worst)
+    write_report(out / run_folder.REPORT, summary, run.rows, run.sheet[:SHEET], worst, skews)
     run_folder.write_run(out, summary, run.rows)
     return summary
 

@@ -62,25 +62,28 @@ def mouth(rows: list[dict]) -> Plot | None:
     means = ", ".join(f"{MOUTHS[key][0]} {np.nanmean(values):.3f}" for key, values in series.items())
     unseen = 0 if "gap_seen" not in series else int(np.isnan(series["gap_seen"]).sum())
     text = f"Mean lip gap: {means} eye distances." + (f" Frames without a face: {unseen}." if unseen else "")
-    return _plot("Mouth opening", text, _time_px(rows), draw)
+    return _plot("Mouth opening", text, _width_px(np.ptp(_column(rows, "stamp_s"))), draw)
 
 
-def skew(rows: list[dict]) -> Plot | None:
-    """Sound-to-picture skew over time, with the band in which it isn't noticed."""
-    values = _column(rows, "skew_ms")
-    known = values[np.isfinite(values)]
-    if not len(known):
+def skew(told: list[tuple[float, float]]) -> Plot | None:
+    """Sound-to-picture skew over time, with the band in which it isn't noticed.
+
+    told: s since the first frame, and the skew of the frame that was shown then, ms.
+    """
+    if not len(told):
         return None
+    seconds, values = np.array(told, np.float64).T
 
     def draw(axes: Axes) -> None:
         axes.axhspan(*NOTICED_MS, color=GRID, alpha=0.3, linewidth=0)
-        axes.plot(*_over_time(rows, values), color=SERIES[0])
-        axes.set(xlabel=TIME, ylabel="skew, ms (+: picture late)")
+        axes.plot(seconds, values, "o", color=SERIES[0], markersize=4)
+        axes.set(xlabel="since the first frame, s", ylabel="skew, ms (+: picture late)")
 
     low, high = NOTICED_MS
-    text = (f"Median {np.median(known):.1f} ms, between {known.min():.1f} and {known.max():.1f} ms; + is a picture later than "
-            f"its sound. Between {low} and {high} ms (the band) nobody notices (ITU-R BT.1359-1).")  # fmt: skip
-    return _plot("Sound-to-picture skew", text, _time_px(rows), draw)
+    text = (f"As the display told it once a second: median {np.median(values):.1f} ms, between {values.min():.1f} and "
+            f"{values.max():.1f} ms; + is a picture later than its sound. Between {low} and {high} ms (the band) nobody notices "
+            "(ITU-R BT.1359-1).")  # fmt: skip
+    return _plot("Sound-to-picture skew", text, _width_px(np.ptp(seconds)), draw)
 
 
 def latencies(rows: list[dict]) -> list[Plot]:
@@ -123,8 +126,8 @@ def _over_time(rows: list[dict], values: np.ndarray) -> tuple[np.ndarray, np.nda
     return np.insert(seconds, holes, np.nan), np.insert(values, holes, np.nan)
 
 
-def _time_px(rows: list[dict]) -> int:
-    return int(np.clip(PX_A_SECOND * np.ptp(_column(rows, "stamp_s")), *TIME_PX))
+def _width_px(seconds: float) -> int:
+    return int(np.clip(PX_A_SECOND * seconds, *TIME_PX))
 
 
 def _plot(title: str, text: str, width_px: int, draw: Callable[[Axes], None]) -> Plot:

@@ -21,7 +21,7 @@ JPEG_QUALITY = 85  # for looking at; nothing is measured on these
 
 
 def write_report(path: Path, summary: dict, rows: list[dict], sheet: Iterable[tuple[str, np.ndarray]] = (),
-                 worst: Iterable[tuple[str, np.ndarray]] = ()) -> None:  # fmt: skip
+                 worst: Iterable[tuple[str, np.ndarray]] = (), skews: list[tuple[float, float]] = ()) -> None:  # fmt: skip
     """Write the report of a run.
 
     Args:
@@ -29,23 +29,24 @@ def write_report(path: Path, summary: dict, rows: list[dict], sheet: Iterable[tu
         summary, rows: as `run_folder` describes them, judged.
         sheet: (caption, RGB (H, W, 3) uint8) of frames from all over the run.
         worst: the same of the worst frames; the caption says why.
+        skews: live: s since the first frame, and sound-to-picture skew then, ms.
 
     Raises:
         UserError: it can't be written (`unwritable`).
     """
     try:
-        path.write_text(page(summary, rows, sheet, worst), encoding="utf-8")
+        path.write_text(page(summary, rows, sheet, worst, skews), encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} can't be written ({error}).", "unwritable") from error
 
 
-def page(summary: dict, rows: list[dict], sheet=(), worst=()) -> str:
+def page(summary: dict, rows: list[dict], sheet=(), worst=(), skews=()) -> str:
     """The report as HTML; arguments as of `write_report`."""
     environment = Environment(loader=PackageLoader("atl_evaluation"), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)  # fmt: skip
     environment.filters |= {"figure": figure, "bounds": bounds, "flat": flat, "inline": _inline}
     others = [name for metric in summary["metrics"].values() for name in metric.get("baselines") or {} if name not in BASELINES]
-    over_time = [plot for plot in (plots.mouth(rows), plots.skew(rows)) if plot] if rows else []
+    over_time = [plot for plot in (plots.mouth(rows), plots.skew(skews)) if plot] if rows else []
     return environment.get_template("report.html.j2").render(
         s=summary, passed=summary["verdict"] == PASSED, title=Path(summary["bag"]["path"]).name,
         conditions_passed=sum(row["verdict"] == PASSED for row in summary["conditions"]),

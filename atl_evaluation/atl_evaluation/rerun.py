@@ -76,7 +76,7 @@ class Rerun:
         if not bag.of(kind):
             raise UserError(" ".join([f"The bag {bag.path} holds no {driven_by} that its frames could be made from.", *unread]),
                             f"no_{driven_by}")  # fmt: skip
-        self._events = _in_force_from_the_start(bag.events)
+        self._events = _in_force_from_the_start(_as_spoken(bag.events))
         self._given = None if bag.of(Shown) else portrait
         if self._given is not None:
             self._events.insert(0, Shown(self._events[0].log_ns, self._events[0].stamp_ns, portrait))
@@ -176,6 +176,19 @@ def _in_force_from_the_start(events: list[Event]) -> list[Event]:
     if shown is None or stream is None or shown.stamp_ns > stream.stamp_ns:
         return list(events)
     return [shown, *(event for event in events if event is not shown)]
+
+
+def _as_spoken(events: list[Event]) -> list[Event]:
+    """The events, with every stream's chunks in the order of their sound, in the places that its chunks have.
+
+    A recorder that is discovered while sound runs may be given the newest chunks first and the history after them.
+    """
+    streams: dict[int, list[Chunk]] = {}
+    for event in events:
+        if isinstance(event, Chunk):
+            streams.setdefault(event.stream_id, []).append(event)
+    ordered = {stream_id: iter(sorted(chunks, key=lambda c: c.first_sample)) for stream_id, chunks in streams.items()}
+    return [next(ordered[event.stream_id]) if isinstance(event, Chunk) else event for event in events]
 
 
 def _values(node: str, declared: list, given: Mapping[str, Mapping[str, object]]) -> dict[str, object]:

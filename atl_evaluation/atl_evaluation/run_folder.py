@@ -12,7 +12,6 @@ A frame's row; `index`, `stamp_s` and `face_found` are always there, the others 
     landmark_ms   the landmark stage's time for the frame
     render_ms     the renderer's
     latency_ms    live: from the arrival of the last sample that the frame needs to the frame's
-    skew_ms       live: when the frame is shown minus when its sound is heard; + is a late picture
 
 The summary, format 1:
 

@@ -44,8 +44,9 @@ class LogMel:
         if not count:
             return np.zeros((0, MELS), np.float32)
         windows = np.lib.stride_tricks.sliding_window_view(sound, WINDOW)[: count * HOP: HOP]
-        power = np.abs(np.fft.rfft(windows * _HANN, FFT, axis=1)) ** 2 / (_HANN**2).sum()
-        return ((np.log10(power.astype(np.float32) @ _FILTERS + FLOOR) + OFFSET) / SCALE).astype(np.float32)
+        spectrum = np.fft.rfft(windows * _HANN, FFT, axis=1)
+        power = ((spectrum.real**2 + spectrum.imag**2) / (_HANN**2).sum()).astype(np.float32)
+        return ((np.log10(power @ _FILTERS + FLOOR) + OFFSET) / SCALE).astype(np.float32)
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:

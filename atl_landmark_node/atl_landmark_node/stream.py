@@ -11,13 +11,13 @@ from atl_face.topology import SPEECH_WEIGHTS, WEIGHT, eye_openness
 from atl_landmark_node.expression import expression_weights
 from atl_landmark_node.face_model import PortraitFace, average_neutral
 from atl_landmark_node.features import HOP, MELS, SILENCE, LogMel
+from atl_landmark_node.gate import articulation, loudness, speech_gate
 from atl_landmark_node.life import Life
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, PAST, WINDOW, SpeechModel
 
 LOOKAHEAD_SAMPLES = LOOKAHEAD * HOP
 _SPEECH = np.array([WEIGHT[name] for name in SPEECH_WEIGHTS])
 BLEND_FRAMES = 3  # 120 ms from where an interrupted mouth was to where the new stream has it: no jump
-OPEN_AT, SHUT_AT = 0.5, 0.15  # probability of speech at which the mouth follows fully, and not at all
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,13 @@ class LandmarkStream:
         self._from, self._blend = self._spoken, BLEND_FRAMES
 
     def skip(self, samples: int) -> Iterator[LandmarkFrame]:
-        """Bridge a gap in the sound: as if `samples` of silence had come, so that media time stays right."""
+        """Bridge a gap in the sound: as if `samples` of silence had come, so that media time stays right.
+
+        What the network remembers of the speech is kept over the gap: it was not the speaker who fell silent.
+        """
+        remembered = self._state
         yield from self.push(np.zeros(samples, np.float32))
+        self._state = remembered
 
     def push(self, samples: np.ndarray) -> Iterator[LandmarkFrame]:
         """Frames that these samples (n,) float32, 16 kHz, complete."""
@@ -100,14 +105,13 @@ class LandmarkStream:
 
     def _frame(self, window: np.ndarray) -> LandmarkFrame:
         spoken, probability, self._state = self._model.step(window, self._state)
-        gate = np.clip((probability - SHUT_AT) / (OPEN_AT - SHUT_AT), 0, 1)
-        spoken = spoken * gate * (0.5 + 0.5 * self.expression.style)
+        gate = speech_gate(probability)
+        spoken = spoken * gate * articulation(self.expression.style)
         if self._blend:
             share = self._blend / (BLEND_FRAMES + 1)
             spoken, self._blend = share * self._from + (1 - share) * spoken, self._blend - 1
         self._spoken = spoken
-        loudness = float(np.clip(window[PAST:PAST + CURRENT].mean() + 0.5, 0, 1)) * gate
-        life = self._life.step(gate > 0.5, loudness, self.expression)
+        life = self._life.step(gate > 0.5, loudness(window[PAST:PAST + CURRENT]) * gate, self.expression)
         # expressions come and go over a few hundred ms, as faces do
         self._expressed = self._expressed + 0.12 * (expression_weights(self.expression) - self._expressed)
         weights = life.weights + self._expressed

@@ -37,7 +37,7 @@ class Observer(Node):
         self.audio: list[tuple[int, int, float]] = []  # media time (ns) of the first sample, samples, arrival (s)
         self.marks: dict[int, float] = {}  # stamp (ns) -> arrival (s) of landmarks
         self.frames: dict[int, float] = {}  # the same of frames
-        self.skews_ms: list[float] = []  # the display's, once a second while it shows new frames
+        self.skews: list[tuple[float, float]] = []  # s since the first frame, ms; the display's, once a second if it has new ones
         self.told: dict[str, dict[str, str]] = {}  # node -> its latest figures
         self.settled: dict[str, dict[str, str]] = {}  # node -> its first figures after SETTLE_S of frames
         self.create_subscription(AudioChunk, "audio", self._hear, reliable(100))
@@ -55,13 +55,13 @@ class Observer(Node):
         self.frames[to_ns(image.header.stamp)] = time.monotonic()
 
     def _listen(self, message: DiagnosticArray) -> None:
-        has_settled = self.frames and time.monotonic() - next(iter(self.frames.values())) >= SETTLE_S
+        since_s = time.monotonic() - next(iter(self.frames.values())) if self.frames else 0.0
         for status in message.status:
             name, figures = status.name.rsplit("/", 1)[-1], {v.key: v.value for v in status.values}
             if "skew_ms" in figures and figures["frames_shown"] != self.told.get(name, {}).get("frames_shown", "0"):
-                self.skews_ms.append(float(figures["skew_ms"]))
+                self.skews.append((round(since_s, 3), float(figures["skew_ms"])))
             self.told[name] = figures
-            if has_settled and "frames_shown" in figures:
+            if since_s >= SETTLE_S and "frames_shown" in figures:
                 self.settled.setdefault(name, figures)
 
 
@@ -157,7 +157,7 @@ def main() -> None:
         "latency": percentiles(list(latency_ms.values())), "stages": stages(observer), "nodes": nodes,
         "rates_hz": {"audio": rate([at for *_, at in observer.audio]), "landmarks": rate(list(observer.marks.values())),
                      "image_raw": rate(list(observer.frames.values()))},
-        "skew": percentiles(observer.skews_ms),
+        "skew": percentiles([skew for _, skew in observer.skews]), "skews": observer.skews,
         "display": counted(observer.settled.get("display", {}), observer.told.get("display", {})),
         "latency_ms_by_stamp": latency_ms, "cpu_percent_all": round(sum(n["cpu_percent"] for n in nodes.values()), 1),
     }))  # fmt: skip

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from atl_bringup.graph import NAMESPACE, environment
@@ -102,16 +102,23 @@ class Recording:
         except (OSError, RuntimeError, ValueError) as error:  # no room, too long a name, no such ~user, a NUL in it
             raise UserError(f"The bag {path} can't be made ({str(error).rstrip('.')}).", "unwritable") from error
         self.topics = {name if name.startswith("/") else f"{namespace}/{name}": TYPES[name] for name in names}
-        self._connections = {
-            topic: self._writer.add_connection(topic, kind, typestore=own_types(),
-                                               offered_qos_profiles=[_offered(topic.rpartition("/")[2] in LATCHED)])
-            for topic, kind in self.topics.items()
-        }  # fmt: skip
+        self._connections: dict[str, Connection] = {}
         self.counts = dict.fromkeys(self.topics, 0)
         self._first_ns, self._last_ns = 0, 0
 
+    def connect(self, topic: str, offered: list[Qos]) -> None:
+        """Begin a topic, whose publishers offer so much, before its first message."""
+        self._connections[topic] = self._writer.add_connection(topic, self.topics[topic], typestore=own_types(),
+                                                               offered_qos_profiles=offered)  # fmt: skip
+
+    def is_connected(self, topic: str) -> bool:
+        """Whether a topic has begun."""
+        return topic in self._connections
+
     def write(self, topic: str, log_ns: int, data: bytes) -> None:
         """One serialized message."""
+        if not self.is_connected(topic):
+            self.connect(topic, [graphs_offer(topic)])
         self._attempt(lambda: self._writer.write(self._connections[topic], log_ns, data))
         self.counts[topic] += 1
         self._first_ns = min(self._first_ns or log_ns, log_ns)
@@ -124,7 +131,10 @@ class Recording:
             self._attempt(self._writer.storage.bio.flush)
 
     def close(self) -> None:
-        """Index, footer and metadata.yaml."""
+        """Index, footer and metadata.yaml; topics on which nothing came are listed, too."""
+        for topic in self.topics:
+            if not self.is_connected(topic):
+                self.connect(topic, [graphs_offer(topic)])
         self._attempt(self._writer.close)
 
     def told(self) -> dict[str, object]:
@@ -179,8 +189,9 @@ class SoundEnd:
         return self.gave_up
 
 
-def _offered(latched: bool) -> Qos:
-    """The QoS of the graph's publishers (atl_node.qos), so that `ros2 bag play` publishes as they do."""
+def graphs_offer(topic: str) -> Qos:
+    """What the graph's publishers offer (atl_node.qos), so that `ros2 bag play` publishes as they do; where nobody was asked."""
+    latched = topic.rpartition("/")[2] in LATCHED
     return Qos(QosHistory.KEEP_LAST, 1 if latched else 100, QosReliability.RELIABLE,
                QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
                FOR_EVER, FOR_EVER, QosLiveliness.AUTOMATIC, FOR_EVER, False)  # fmt: skip

@@ -7,11 +7,14 @@ import time
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from sensor_msgs.msg import Image
 
-from atl_bringup.record import LATCHED, Recording, SoundEnd
+from atl_bringup.record import LATCHED, Recording, SoundEnd, graphs_offer
 from atl_msgs.msg import AudioChunk, Expression, FaceLandmarks, Portrait
 from atl_node.qos import latched, reliable
 from atl_node.run import Stoppable, run_node
@@ -45,6 +48,9 @@ class Recorder(Stoppable, Node):
         """The callback of a topic."""
 
         def keep(data: bytes, info: dict) -> None:
+            if not self._recording.is_connected(topic):
+                publishers = self.get_publishers_info_by_topic(topic)
+                self._recording.connect(topic, offered([one.qos_profile for one in publishers], topic))
             self._recording.write(topic, info["received_timestamp"], data)
             if self._first is None:
                 self._first = time.monotonic()
@@ -77,6 +83,25 @@ class Recorder(Stoppable, Node):
         timed_out = self._seconds is not None and self._first is not None and now - self._first >= self._seconds
         if timed_out or self._recording.problem or (self._over is not None and now - self._over >= LINGER_S):
             self.finish(0)
+
+
+def offered(profiles: list[QoSProfile], topic: str) -> list[Qos]:
+    """What a topic's publishers offer, each kind once. How deep their queues are isn't told by all middlewares: then as deep as
+    the graph's. Of publishers that are gone already nothing is: then what the graph's offer."""
+    graphs = graphs_offer(topic)
+    found = []
+    for profile in profiles:
+        known = profile.history in (HistoryPolicy.KEEP_LAST, HistoryPolicy.KEEP_ALL)
+        found.append(Qos(
+            QosHistory(int(profile.history)) if known else graphs.history, profile.depth if known else graphs.depth,
+            QosReliability(int(profile.reliability)), QosDurability(int(profile.durability)), _time(profile.deadline),
+            _time(profile.lifespan), QosLiveliness(int(profile.liveliness)), _time(profile.liveliness_lease_duration), False,
+        ))  # fmt: skip
+    return list(dict.fromkeys(found)) or [graphs]
+
+
+def _time(duration: Duration) -> QosTime:
+    return QosTime(*divmod(duration.nanoseconds, 1_000_000_000))
 
 
 def record(recording: Recording, ends: SoundEnd | None, seconds: float | None) -> int:

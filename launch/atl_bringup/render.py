@@ -17,9 +17,12 @@ from atl_face.emotion import LABELS, Expression
 from atl_face.files import file_to_write
 from atl_face.media import ClipWriter, read_audio
 from atl_face.stream import FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE
+from atl_landmark_node.kflm import KflmModel, kflm_landmarks_of
 from atl_landmark_node.model import STYLES, SpeechModel
 from atl_landmark_node.stream import LandmarkFrame, landmarks_of
 
+# how sound becomes landmarks: the network, and the function that runs it over a whole sound
+LANDMARKS = {"stream": (SpeechModel, landmarks_of), "kflm": (KflmModel, kflm_landmarks_of)}
 HEIGHT_LIMIT_PX = 1080  # of the clip unless --max-height asks for more: what a screen shows and two cores can draw
 
 
@@ -46,6 +49,9 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--steps", type=int_between(1, 8), default=STEPS, help="network evaluations a frame")
     parser.add_argument("--emotion", choices=LABELS, default="neutral")
     parser.add_argument("--articulation", choices=STYLES, default="real", help="whose lip motion (default: %(default)s)")
+    parser.add_argument("--landmarks", choices=tuple(LANDMARKS), default="stream",
+                        help="which network: the paper's, kflm, hears the whole sound first, so that the live node has "
+                             "stream only (default: %(default)s)")  # fmt: skip
     parser.add_argument("--max-height", type=int_between(128, MAX_HEIGHT_PX), default=HEIGHT_LIMIT_PX, metavar="PX",
                         help=f"tallest clip (default: %(default)s, at most {MAX_HEIGHT_PX})")  # fmt: skip
     parser.set_defaults(main=main)
@@ -56,6 +62,8 @@ def main(arguments: argparse.Namespace) -> int:
     cv2.setNumThreads(1)  # its pool would fight with the network's
     arguments.out = file_to_write(arguments.out)  # now, not after the work
     started = time.perf_counter()
+    load_model, make_landmarks = LANDMARKS[arguments.landmarks]
+    model = load_model(arguments.articulation)
     sound = read_audio(arguments.audio)
     portrait = load_portrait(arguments.portrait, limit=arguments.max_height)
     renderer = FaceRenderer(make_runtime(arguments.device), arguments.seed, arguments.steps)
@@ -63,8 +71,7 @@ def main(arguments: argparse.Namespace) -> int:
     set_up_s = time.perf_counter() - started
 
     started = time.perf_counter()
-    frames = landmarks_of(sound, portrait.neutral, SpeechModel(arguments.articulation), arguments.seed,
-                          Expression(arguments.emotion))  # fmt: skip
+    frames = make_landmarks(sound, portrait.neutral, model, arguments.seed, Expression(arguments.emotion))
     stage_s = {"landmarks": time.perf_counter() - started}
     stage_s |= write_clip(arguments.out, portrait.picture.shape, sound, frames, renderer)
     drawing_s = sum(stage_s.values())

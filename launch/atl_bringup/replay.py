@@ -62,8 +62,9 @@ def main(chosen: argparse.Namespace) -> int:
     # what was seen live, not what the sound would give; the new bag holds the portrait that was shown
     options |= {"namespace": NAMESPACE, "driven_by": "landmarks", "portrait": None}
     middleware = os.environ.get("RMW_IMPLEMENTATION", environment()["RMW_IMPLEMENTATION"])
-    latency_ms = {int(stamp): value for stamp, value in live.pop("latency_ms_by_stamp").items()}
-    summary = evaluate.evaluate(out / "bag", out, live=live, latency_ms=latency_ms, middleware=middleware, **options)
+    seen = {"latency_ms": {int(stamp): value for stamp, value in live.pop("latency_ms_by_stamp").items()},
+            "skews": live.pop("skews")}  # fmt: skip
+    summary = evaluate.evaluate(out / "bag", out, live=live, middleware=middleware, **seen, **options)
     evaluate.tell(summary, out)
     return 0 if summary["verdict"] == PASSED else evaluate.EXIT_FAILED
 
@@ -73,8 +74,8 @@ def replay(path: Path, out: Path, chosen: argparse.Namespace) -> dict[str, objec
 
     seconds, frames, dropped; rates_hz of audio, landmarks, image_raw; latency {p50_ms, p95_ms, p99_ms, max_ms} from the last
     sample needed to the frame (latency_ms_by_stamp: of each), stages: to the landmarks, from there to the frame; skew of picture
-    minus sound as the display reports it once a second; display: its counts; nodes: cpu_percent, rss_mb and figures; player:
-    its lateness.
+    minus sound as the display reports it once a second (skews: s since the first frame, and ms, of each); display: its counts;
+    nodes: cpu_percent, rss_mb and figures; player: its lateness.
 
     Raises:
         UserError: the bag has too little sound, or the graph didn't run: then the new bag is gone, so that it can be tried again.

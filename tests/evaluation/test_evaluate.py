@@ -53,7 +53,7 @@ def test_the_folder_is_whole(run):
 
 def test_figures_of_a_film_of_itself(run):
     figures = {name: metric["value"] for name, metric in json.loads((run / "summary.json").read_text())["metrics"].items()}
-    assert figures["real_gap_correlation"] > 0.98 and figures["real_m_lmd"] < 1 and figures["real_gap_lag"] == 0
+    assert figures["real_gap_correlation"] > 0.97 and figures["real_m_lmd"] < 1 and figures["real_gap_lag"] == 0
     assert figures["psnr"] > 33 and figures["ssim"] > 0.95, "only the film's coding lies between"
     assert figures["gap_correlation"] > 0.9
 

@@ -99,6 +99,15 @@ def test_kernel_distance_is_unbiased_and_sees_a_difference():
     assert features.kernel(rng.standard_normal((50, 8)), rng.standard_normal((50, 8)) + 1) > 10 * np.std(draws)
 
 
+def test_squares_hold_their_boxes_and_stay_in_the_picture():
+    frame = np.zeros((100, 120, 3), np.uint8)
+    frame[30:50, 60:100] = 1
+    (inside,) = features.squares([frame], np.array([[60, 30, 100, 50]]))
+    assert inside.shape == (40, 40, 3) and inside.sum() == frame.sum()
+    boxes = np.array([[100, 0, 130, 20], [-9, -9, 200, 200], [np.nan] * 4])
+    assert [cut.shape[:2] for cut in features.squares([frame] * 3, boxes)] == [(30, 30), (100, 100)], "as far as there is room"
+
+
 def test_distance_of_unit_features():
     a, b = np.zeros((2, 3, 4, 5))
     a[0], b[1] = 7, 0.2

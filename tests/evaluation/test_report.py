@@ -50,8 +50,8 @@ class Tags(HTMLParser):
 
 @pytest.fixture(scope="module")
 def html():
-    return page(summary({"latency": {"p95_ms": 27.5}}), rows(skew_ms=np.linspace(-5, 5, 50), latency_ms=np.linspace(20, 30, 50)),
-                [(f"1.0 s {EVIL}", PICTURE)], [("no face is seen", PICTURE)])  # fmt: skip
+    return page(summary({"latency": {"p95_ms": 27.5}}), rows(latency_ms=np.linspace(20, 30, 50)),
+                [(f"1.0 s {EVIL}", PICTURE)], [("no face is seen", PICTURE)], [(0.5, -5.0), (1.5, 5.0)])  # fmt: skip
 
 
 def test_nothing_is_loaded_and_no_script_runs(html):
@@ -89,12 +89,12 @@ def test_who_cannot_see_is_told(html):
 def test_plots_of_known_rows():
     both = rows(gap_real=np.full(50, 0.25))
     assert "real 0.250, driven 0.1" in plots.mouth(both).text
-    assert "Median 12.0 ms, between 12.0 and 12.0" in plots.skew(rows(skew_ms=np.full(50, 12.0))).text
+    assert "median 12.0 ms, between 11.0 and 13.0" in plots.skew([(0.9, 11.0), (1.9, 12.0), (2.9, 13.0)]).text
     one_waited = np.r_[np.full(199, 10.0), 500.0]
     [renderer] = plots.latencies([{"render_ms": value} for value in one_waited])
     assert "p50 10, p95 10, p99 10, max 500 ms" in renderer.text and "slower than drawn: 1" in renderer.text
     assert renderer.svg == plots.latencies([{"render_ms": value} for value in one_waited])[0].svg, "the same bytes again"
-    assert plots.mouth([]) is None and plots.skew(rows()) is None and plots.latencies([{"index": 0}]) == []
+    assert plots.mouth([]) is None and plots.skew([]) is None and plots.latencies([{"index": 0}]) == []
     assert plots.mouth(rows(1)), "one frame is a run, too"
     cut = [row | {"stamp_s": row["stamp_s"] + (60 if row["index"] > 24 else 0)} for row in rows()]
     assert np.isnan(plots._over_time(cut, np.arange(50.0))[1]).sum() == 1, "no line joins frames a minute apart"

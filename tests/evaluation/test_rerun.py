@@ -38,6 +38,15 @@ def rerun(tmp_path):
     return lambda messages, **options: Rerun(read_bag(bags.write(tmp_path / f"bag{next(count)}", messages)), **options)
 
 
+def test_the_start_of_a_stream_that_came_late_is_put_where_it_belongs(rerun, face, speech):
+    told = [shown(face), *bags.chunks(speech[:12800])]
+    late = list(told)
+    late[1:5] = [(topic, told[8][1] + 1000 + k, message) for k, (topic, _, message) in enumerate(told[1:5])]
+    straight, mended = (list(rerun(messages, draws=False)) for messages in (told, late))
+    assert [frame.index for frame in mended] == list(range(20))
+    assert all(np.array_equal(a.landmarks.points, b.landmarks.points) for a, b in zip(straight, mended, strict=True))
+
+
 def shown(face, at_ns: int = START_NS - 10**9):
     return "/robot_face/portrait", at_ns, bags.portrait(face, at_ns)
 

@@ -1,16 +1,17 @@
 """Other microphones, rooms and cameras: what is done to sound and pictures at training time, so that a network meets them."""
 import cv2
 import numpy as np
-from scipy.signal import butter, fftconvolve, lfilter, sosfilt
+from scipy.signal import butter, fftconvolve, sosfilt
 
 from atl_face.stream import SAMPLE_RATE
+from atl_training.noises import a_stretch
 
 CLEAN_SHARE = 0.33  # of the excerpts stay as they are: the usual case must stay the best
 BANDS_HZ = ((300, 3400), (120, 5000), (80, 7000))  # telephone, cheap headset, laptop
 
 
 def degrade_sound(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
-    """Another microphone, room and level: gain, tilt, band, reverberation, noise, hum; a third stays as it is.
+    """Another microphone, room and level: gain, tilt, band, reverberation, other sounds; a third stays as it is.
 
     Args:
         sound: (n,) in [-1, 1], 16 kHz.
@@ -29,14 +30,20 @@ def degrade_sound(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
         taps[0] = 1
         sound = fftconvolve(sound, taps)[: len(sound)]
     level = np.sqrt(np.mean(sound**2)) or 10 ** (rng.uniform(-60, -30) / 20)
-    noise = rng.standard_normal(len(sound))
-    if rng.random() < 0.5:  # brown-ish: a one-pole low pass, like fans and traffic
-        noise = lfilter([1], [1, -0.97], noise)
-    noise *= level * 10 ** (-rng.uniform(3, 45) / 20) / np.sqrt(np.mean(noise**2))
-    if rng.random() < 0.2:
-        t = np.arange(len(sound)) / SAMPLE_RATE
-        noise += level * 10 ** (-rng.uniform(5, 30) / 20) * np.sin(2 * np.pi * rng.uniform(45, 900) * t)
+    noise = level * 10 ** (-rng.uniform(0, 40) / 20) * a_stretch(rng, len(sound))
     return np.clip(sound + noise, -1, 1).astype(np.float32)
+
+
+def other_throat(rng: np.random.Generator, features: np.ndarray) -> np.ndarray:
+    """Log-mel features (n, MELS) of another speaker: half of them with the bands moved as a longer or shorter vocal tract
+    would (Jaitly and Hinton, "Vocal Tract Length Perturbation", 2013: factors of 0.9 to 1.1; voices of children need more)."""
+    if rng.random() < 0.5:
+        return features
+    bands = np.arange(features.shape[1], dtype=np.float32)
+    place = np.clip(bands * rng.uniform(0.86, 1.16), 0, len(bands) - 1.001)
+    below = place.astype(int)
+    share = (place - below).astype(np.float32)
+    return features[:, below] * (1 - share) + features[:, below + 1] * share
 
 
 class CameraNoise:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from atl_evaluation.metrics.extras import need
 from atl_evaluation.metrics.features import VGG_LEAST, EfficientNetLite, Perceptual, frechet, kernel, squares
 from atl_evaluation.metrics.motion import mean_of
 from atl_evaluation.metrics.picture import slices
@@ -16,9 +17,10 @@ EVERY = 5  # frames: neighbours are alike, and a frame takes both networks 0.15 
 
 
 class Networks:
-    """Both networks, loaded once. Raises UserError `no_extra`."""
+    """Both networks, loaded once, on one thread: clips are judged side by side. Raises UserError `no_extra`."""
 
     def __init__(self):
+        need("torch", "Likeness").set_num_threads(1)
         self.pairs, self.sets = Perceptual(), EfficientNetLite()
 
 
@@ -29,9 +31,9 @@ class Likeness:
     def __init__(self, networks: Networks, clip: Clip):
         self._networks, self._clip = networks, clip
         height, width = clip.frames.shape[1:3]
-        boxes = enumerate(mouth_box(clip.landmarks[::EVERY]))
-        self._mouths = [(EVERY * k, *slices(box, height, width)) for k, box in boxes]
-        self._mouths = [(k, rows, columns) for k, rows, columns in self._mouths
+        boxes = mouth_box(clip.landmarks[::EVERY])
+        places = [(EVERY * k, *slices(box, height, width)) for k, box in enumerate(boxes) if np.isfinite(box).all()]
+        self._mouths = [(k, rows, columns) for k, rows, columns in places
                         if min(rows.stop - rows.start, columns.stop - columns.start) >= VGG_LEAST]  # fmt: skip
         self._true = [networks.pairs.features(clip.frames[place]) for place in self._mouths]
         self.faces = self._faces(clip.frames)

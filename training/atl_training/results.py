@@ -16,7 +16,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from atl_diffusion_node.renderer import FaceRenderer
@@ -83,7 +82,6 @@ def is_spoken(sample: Sample) -> bool:
 
 def _start(renderer: Path | None, speech: Path | None) -> None:
     cv2.setNumThreads(1)
-    torch.set_num_threads(1)
     _STATE["model"] = SpeechModel(path=speech)
     _STATE["ours"] = FaceRenderer(OpenVinoRuntime(1, folder=renderer))
     _STATE["judge"], _STATE["networks"] = Judge(with_identity=True), Networks()

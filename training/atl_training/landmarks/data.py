@@ -11,9 +11,12 @@ from atl_face.errors import UserError
 from atl_face.stream import FRAME_SAMPLES
 from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
-from atl_training.augment import degrade_sound
+from atl_training.augment import degrade_sound, other_throat
 from atl_training.landmarks.fit import closed_neutral, fit_speech_weights
+from atl_training.noises import a_stretch
 from atl_training.shards import Sample, read_shards, share_alike
+
+ECHOES = 2
 
 
 @dataclass
@@ -54,24 +57,30 @@ class Batches:
 
     Args:
         frames: landmark frames of an excerpt.
+        lookahead: feature frames after them.
         real_share: of a batch that is drawn from the real speaker.
-        silent_share: of a batch that is no speech at all (noise, hum, tones, faded sound), with a mouth at rest.
+        silent_share: of a batch that is no speech at all (`noises`, or silence), with a mouth at rest.
+        babble_share: of a batch that has another voice behind it, up to as loud.
 
     Raises:
         UserError: there is nothing to draw from.
     """
 
-    def __init__(self, utterances: list[Utterance], frames: int, batch: int, seed: int,
-                 real_share: float = 0.4, silent_share: float = 0.06):  # fmt: skip
+    def __init__(self, utterances: list[Utterance], frames: int, batch: int, seed: int | list[int],
+                 lookahead: int = LOOKAHEAD, real_share: float = 0.4, silent_share: float = 0.12,
+                 babble_share: float = 0.1):  # fmt: skip
         if not utterances:
             raise UserError("No clip is left to train on: all are held out, or share-alike.")
         self._rng = np.random.default_rng(seed)
         self._pools = [[u for u in utterances if u.style == style] for style in range(len(STYLES))]
         self._frames, self._batch, self._real_share, self._silent = frames, batch, real_share, silent_share
+        self._lookahead, self._babble = lookahead, babble_share
 
     def ahead(self, count: int = 4):
-        """Endless batches of `draw`, made in a background thread."""
+        """Endless batches of `draw`, made in a background thread; each comes ECHOES times, among others (Choi et al., "Faster
+        Neural Network Training with Data Echoing", 2019): hearing costs as much as learning."""
         queue: Queue = Queue(count)
+        shuffle, waiting = np.random.default_rng(self._rng.integers(2**32)), []
 
         def work():
             try:
@@ -82,13 +91,15 @@ class Batches:
 
         Thread(target=work, daemon=True).start()
         while True:
-            drawn = queue.get()
-            if isinstance(drawn, Exception):
-                raise drawn
-            yield drawn
+            while len(waiting) < ECHOES * count:
+                drawn = queue.get()
+                if isinstance(drawn, Exception):
+                    raise drawn
+                waiting += [drawn] * ECHOES
+            yield waiting.pop(shuffle.integers(len(waiting)))
 
     def draw(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """features (B, 4 T + LOOKAHEAD, MELS), weights (B, T, n), speaking (B, T), style (B, len(STYLES))."""
+        """features (B, 4 T + lookahead, MELS), weights (B, T, n), speaking (B, T), style (B, len(STYLES))."""
         rows = [self._row() for _ in range(self._batch)]
         return tuple(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True))
 
@@ -96,17 +107,23 @@ class Batches:
         rng, frames = self._rng, self._frames
         pool = self._pools[1] if self._pools[1] and (not self._pools[0] or rng.random() < self._real_share) else self._pools[0]
         utterance = pool[rng.integers(len(pool))]
-        length = (frames * CURRENT + LOOKAHEAD) * HOP
+        length = (frames * CURRENT + self._lookahead) * HOP
         count = len(utterance.weights)
         start = int(rng.integers(-6, max(1, count - frames // 2)))  # may begin before the sound: silence, mouth at rest
         sound = _excerpt(utterance.sound, start * FRAME_SAMPLES, length).astype(np.float32) / 32768
         weights = _excerpt(utterance.weights, start, frames)
         speaking = _excerpt(utterance.speaking, start, frames).astype(np.float32)
         if rng.random() < self._silent:
-            sound, weights, speaking = np.zeros_like(sound), np.zeros_like(weights), np.zeros_like(speaking)
+            loudness = rng.choice([0.0, 10 ** (rng.uniform(-50, -8) / 20)], p=[0.2, 0.8])
+            sound = np.clip(loudness * a_stretch(rng, length), -1, 1).astype(np.float32)
+            weights, speaking = np.zeros_like(weights), np.zeros_like(speaking)
+        elif rng.random() < self._babble:
+            other = pool[rng.integers(len(pool))]
+            behind = _excerpt(other.sound, int(rng.integers(0, max(1, len(other.sound) - length))), length) / np.float32(32768)
+            sound = np.clip(sound + 10 ** (-rng.uniform(0, 20) / 20) * behind, -1, 1).astype(np.float32)
         style = np.zeros(len(STYLES))
         style[utterance.style] = 1
-        return log_mel(degrade_sound(rng, sound)), weights, speaking, style
+        return other_throat(rng, log_mel(degrade_sound(rng, sound))), weights, speaking, style
 
 
 def _excerpt(array: np.ndarray, start: int, length: int) -> np.ndarray:

@@ -64,7 +64,7 @@ def drawn(clip: Clip, renderer: FaceRenderer, model: SpeechModel) -> Iterator[tu
     weights = np.zeros((frames, 52))
     sound = np.clip(np.rint(clip.sound * 32767), -32768, 32767).astype(np.int16)
     utterance = Utterance(clip.key, sound, np.zeros((frames, len(SPEECH_WEIGHTS))), np.ones(frames, bool), 0, True)
-    weights[:, SPEECH] = energy_jaw(utterance)
+    weights[:, SPEECH] = energy_jaw(utterance.sound, len(utterance.weights))
     jaw = np.stack([face.points(w) for w in weights])
     for name, chosen in (("renderer from true landmarks", points[FROM_TRUE]),
                          ("renderer from the landmark network", points[FROM_SOUND]),

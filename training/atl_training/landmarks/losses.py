@@ -1,0 +1,52 @@
+"""What a predicted mouth is measured by in training, on the average face, in eye distances."""
+import torch
+import torch.nn.functional as F
+
+from atl_face.topology import CLOSED_LIP_GAP, LIP_PAIRS, MOUTH, SPEECH_WEIGHTS, WEIGHT
+from atl_landmark_node.face_model import load_basis
+
+POINT_LOSS = 40.0  # points are in eye distances: a millimetre is 0.01, so their squares need lifting
+VELOCITY_LOSS = 60.0  # keeps the timing of closures; position alone averages them away
+GAP_LOSS = 4.0
+CLOSURE_LOSS = 30.0  # on top: an open mouth where lips have to meet is what people see first
+SPEAKING_LOSS = 0.1
+
+
+class MouthLoss(torch.nn.Module):
+    """The paper's mouth-weighted landmark loss (section 3.1) with velocity, lip gap and closures added."""
+
+    def __init__(self):
+        super().__init__()
+        basis, neutral = load_basis()
+        chosen = basis[[WEIGHT[name] for name in SPEECH_WEIGHTS]]
+        self.register_buffer("basis", torch.tensor(chosen, dtype=torch.float32).flatten(1))  # (n, 204)
+        gain = torch.full((68, 1), 0.2 / 48)
+        gain[MOUTH] = 0.8 / 20
+        self.register_buffer("gain", gain)
+        rest = [neutral[b, 1] - neutral[a, 1] for a, b in LIP_PAIRS]
+        self.register_buffer("rest", torch.tensor(rest, dtype=torch.float32))
+
+    def points(self, weights):
+        """Speech weights (B, T, n) -> displacement (B, T, 68, 3)."""
+        return (weights @ self.basis).unflatten(-1, (68, 3))
+
+    def gap(self, points):
+        """Signed lip gap of the three pairs, (B, T, 3)."""
+        return torch.stack([points[..., b, 1] - points[..., a, 1] for a, b in LIP_PAIRS], -1) + self.rest
+
+    def forward(self, answer, weights, speaking):
+        """The parts of the loss, by name; answer (B, T, n + 1), weights (B, T, n), speaking (B, T)."""
+        spoken = answer[..., :-1]
+        p, q = self.points(spoken), self.points(weights)
+        where = (self.gain * (p - q) ** 2).sum((-1, -2)).mean()
+        speed = (self.gain * (p.diff(dim=1) - q.diff(dim=1)) ** 2).sum((-1, -2)).mean()
+        made, true = self.gap(p), self.gap(q)
+        closed = (true.mean(-1, keepdim=True) < CLOSED_LIP_GAP) & (speaking[..., None] > 0.5)
+        return {
+            "weights": (spoken - weights).abs().mean(),
+            "points": POINT_LOSS * where,
+            "velocity": VELOCITY_LOSS * speed,
+            "gap": GAP_LOSS * (made - true).abs().mean(),
+            "closure": CLOSURE_LOSS * (F.relu(made - true) * closed).mean(),
+            "speaking": SPEAKING_LOSS * F.binary_cross_entropy(answer[..., -1], speaking),
+        }

@@ -1,0 +1,128 @@
+"""What is trained: a network, its loss on a batch, how an utterance is put to it, and its export. One interface for both."""
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch.func import functional_call
+
+from atl_face.emotion import LABELS, Expression
+from atl_face.errors import UserError
+from atl_landmark_node.expression import expression_weights
+from atl_landmark_node.face_model import load_basis
+from atl_landmark_node.features import HOP, MELS, log_mel
+from atl_landmark_node.kflm_net import KflmNet, kflm_loss
+from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
+from atl_landmark_node.net import SpeechNet
+from atl_training.landmarks.critic import SyncCritic
+from atl_training.landmarks.data import Utterance
+from atl_training.landmarks.export import export
+from atl_training.landmarks.kflm_export import export_kflm
+from atl_training.landmarks.losses import MouthLoss
+
+SYNC_LOSS = 0.03
+SYNC_FROM = 0.2  # share of the steps after which the critic is listened to: it has to learn first
+
+
+def heard(utterance: Utterance, lookahead: int) -> torch.Tensor:
+    """Log-mel features (1, 4 T + lookahead, MELS) of an utterance of T frames; silence follows it."""
+    need = (len(utterance.weights) * CURRENT + lookahead) * HOP
+    sound = np.pad(utterance.sound.astype(np.float32) / 32768, (0, max(0, need - len(utterance.sound))))[:need]
+    return torch.from_numpy(log_mel(sound))[None]
+
+
+class StreamTrainee(torch.nn.Module):
+    """`stream`, with a sync critic beside it.
+
+    Args:
+        lookahead: feature frames. sync: weight of the critic's opinion; 0 is without.
+    """
+
+    learning_rate = 1.5e-3
+
+    def __init__(self, lookahead: int, sync: float | None = None):
+        super().__init__()
+        self.net, self.loss = SpeechNet(lookahead), MouthLoss()
+        self.sync = SYNC_LOSS if sync is None else sync
+        self.critic = SyncCritic() if self.sync else None
+
+    def forward(self, features, weights, speaking, style, progress: float) -> dict[str, torch.Tensor]:
+        """The parts of the loss; `progress` is the share of the steps that are done."""
+        answer = self.net(features, style).float()
+        with torch.autocast("cpu", enabled=False):
+            parts = self.loss(answer, weights, speaking)
+            if self.critic is not None:
+                parts["critic"] = self.critic(features, self.loss.points(weights), speaking)
+                if progress >= SYNC_FROM:
+                    frozen = {name: value.detach() for name, value in self.critic.named_parameters()}
+                    made = self.loss.points(answer[..., :-1])
+                    parts["sync"] = self.sync * functional_call(self.critic, frozen, (features, made, speaking))
+        return parts
+
+    def displacement(self, utterance: Utterance) -> np.ndarray:
+        """What it moves the average face by, (T, 68, 3) eye distances, ungated."""
+        style = F.one_hot(torch.tensor([utterance.style]), len(STYLES)).float()
+        with torch.inference_mode():
+            answer = self.net(heard(utterance, self.net.lookahead), style)
+            return self.loss.points(answer[..., :-1])[0].numpy()
+
+    def export(self, folder: Path) -> None:
+        export(self.net, folder / "speech_landmarks.onnx")
+
+
+class KflmTrainee(torch.nn.Module):
+    """`kflm`: every excerpt is put onto another face and with another emotion, so that identity and label have to act.
+
+    Beside the features it hears whose articulation is wanted (`STYLES`), as `stream` does.
+    """
+
+    learning_rate = 7e-4  # attention diverges at the other's rate
+
+    def __init__(self, lookahead: int, sync: float | None = None):
+        super().__init__()
+        if lookahead != LOOKAHEAD or sync is not None:
+            raise UserError("kflm hears the whole utterance and has no critic: --lookahead and --sync are for stream.")
+        self.net, self.motion = KflmNet(CURRENT * MELS + len(STYLES)), MouthLoss()
+        units = np.stack([expression_weights(Expression(label, level=3)) for label in LABELS])  # (8, 52)
+        basis, neutral = load_basis()
+        self.register_buffer("feelings", torch.tensor(np.tensordot(units, basis, 1), dtype=torch.float32))  # (8, 68, 3)
+        self.register_buffer("neutral", torch.tensor(neutral, dtype=torch.float32))
+
+    def forward(self, features, weights, speaking, style, progress: float) -> dict[str, torch.Tensor]:
+        """The parts of the loss, as `StreamTrainee`'s."""
+        batch = len(weights)
+        emotion = F.one_hot(torch.randint(len(LABELS), (batch,)), len(LABELS)) * torch.rand(batch, 1)
+        neutral = self.neutral * (1 + 0.06 * torch.randn(batch, 1, 3)) + 0.01 * torch.randn(batch, 68, 3)
+        points, speaks = self._answer(features, neutral, emotion, style)
+        with torch.autocast("cpu", enabled=False):
+            felt = torch.einsum("be,epx->bpx", emotion, self.feelings)
+            true = neutral[:, None] + self.motion.points(weights) + felt[:, None]
+            return kflm_loss(points.float(), true, speaks.float(), speaking)[1]
+
+    def _answer(self, features, neutral, emotion, style):
+        count = features.shape[1] // CURRENT
+        frames = features[:, :CURRENT * (count - LOOKAHEAD // CURRENT)].unflatten(1, (-1, CURRENT)).flatten(2)
+        styles = style[:, None].expand(-1, frames.shape[1], -1)
+        return self.net(torch.cat([frames, styles], 2), neutral, emotion)
+
+    def displacement(self, utterance: Utterance) -> np.ndarray:
+        """What it moves the average face by without an emotion, (T, 68, 3) eye distances."""
+        style = F.one_hot(torch.tensor([utterance.style]), len(STYLES)).float()
+        with torch.inference_mode():
+            neutral = self.neutral[None]
+            points, _ = self._answer(heard(utterance, LOOKAHEAD), neutral, torch.zeros(1, len(LABELS)), style)
+            return (points[0] - neutral).numpy()
+
+    def export(self, folder: Path) -> None:
+        export_kflm(self.net, folder / "kflm.onnx")
+
+
+MODELS = {"stream": StreamTrainee, "kflm": KflmTrainee}
+
+
+def load_trainee(model: str, path: Path, lookahead: int) -> torch.nn.Module:
+    """A trained network of MODELS, ready to be judged; lookahead in feature frames."""
+    trainee = MODELS[model](lookahead)
+    trainee.net.load_state_dict(load_file(path))
+    return trainee.eval()

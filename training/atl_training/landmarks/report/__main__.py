@@ -1,0 +1,98 @@
+"""Measure everything that is asked of the landmark stage, as the runtime runs it.
+
+    python -m atl_training.landmarks.report --draft SHARDS --grid SHARDS --speech-folder DIR --out docs/landmarks.json
+
+The draft's held-out clips have people, voices and sentences that no training saw; GRID's are a real man's clips held out by
+clip. `--part` measures some parts anew and keeps the others of the file. tools/landmarks_page.py makes tables of it.
+"""
+import argparse
+import json
+from itertools import islice
+from pathlib import Path
+
+from tqdm import tqdm
+
+from atl_evaluation.provenance import host
+from atl_face.errors import UserError
+from atl_training.landmarks.report.clips import DraftClip, Stage, is_spoken, spread
+from atl_training.landmarks.report.continuity import continuity
+from atl_training.landmarks.report.emotions import emotions, example_of, is_strong
+from atl_training.landmarks.report.lip_sync import lip_sync
+from atl_training.landmarks.report.on_draft import on_draft
+from atl_training.landmarks.report.on_grid import on_grid
+from atl_training.landmarks.report.paper import Paper
+from atl_training.landmarks.report.robustness import read_speech, robustness
+from atl_training.landmarks.report.speed import speed
+from atl_training.landmarks.report.teeth import Teeth
+from atl_training.shards import Sample, read_shards
+from atl_training.tool import run_tool
+
+PARTS = ("draft", "grid", "sync", "robustness", "emotions", "continuity", "speed")
+OF_DRAFT = ("draft", "robustness", "emotions", "continuity", "speed")  # parts that need its clips
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draft", type=Path, nargs="+", required=True, help="shards of the studio's")
+    parser.add_argument("--grid", type=Path, nargs="+", required=True, help="GRID as shards, with its words aligned")
+    parser.add_argument("--speech-folder", type=Path, help="folder of real speech (.flac, .wav), for the robustness")
+    parser.add_argument("--speech", type=Path, help="another landmark network (.onnx) than the shipped")
+    parser.add_argument("--kflm", type=Path, help="the paper's network (.onnx), beside ours")
+    parser.add_argument("--clips", type=int, default=0, help="held-out clips of each set at most (0: all)")
+    parser.add_argument("--sync-clips", type=int, default=12, help="drawn for the sync expert (%(default)s)")
+    parser.add_argument("--heard", type=int, default=16, help="clips and recordings of the other parts, each (%(default)s)")
+    parser.add_argument("--part", choices=PARTS, action="append", help="only this; may be repeated")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/atl_avatar/corpus", help="parsed face assets")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file; parts that aren't measured stay as they are")
+    chosen = parser.parse_args()
+    parts = chosen.part or PARTS
+    result = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
+    stage, others = Stage(chosen.speech), {"kflm": Paper(chosen.kflm)} if chosen.kflm else {}
+    measured = {"draft": lambda: on_draft(stage, clips, _teeth(chosen.cache), others),
+                "grid": lambda: on_grid(stage, films, others),
+                "sync": lambda: lip_sync(stage, spread(films, chosen.sync_clips)),
+                "robustness": lambda: robustness(stage, clips, recordings, chosen.heard),
+                "emotions": lambda: emotions(stage, examples, clips, chosen.heard),
+                "continuity": lambda: continuity(stage.model, heard),
+                "speed": lambda: speed(chosen.speech, heard)}  # fmt: skip
+    recordings = read_speech(chosen.speech_folder, chosen.heard) if chosen.speech_folder else []
+    clips, examples = _read_draft(chosen, "emotions" in parts) if set(parts) & set(OF_DRAFT) else ([], [])
+    heard = [clip.sound for clip in spread(clips, chosen.heard)]
+    films = _read_films(chosen) if {"grid", "sync"} & set(parts) else []
+    for part in parts:
+        result[part] = measured[part]()
+        result["machine"] = host()
+        chosen.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+
+
+def _read_draft(chosen: argparse.Namespace, with_examples: bool) -> tuple[list[DraftClip], list]:
+    """The held-out clips, and the training people's emotions."""
+    clips, examples = [], []
+    for sample in tqdm(read_shards(chosen.draft), desc="draft"):
+        if sample.held_out and is_spoken(sample):
+            clips.append(DraftClip.of(sample))
+        elif with_examples and not sample.held_out and is_strong(sample.facts["emotion"], sample.facts["level"]):
+            examples.append(example_of(sample))
+    if not clips:
+        raise UserError(f"{chosen.draft[0]} has no held-out clip in which something is said.")
+    return spread(clips, chosen.clips), examples
+
+
+def _read_films(chosen: argparse.Namespace) -> list[Sample]:
+    held = (sample for sample in read_shards(chosen.grid) if sample.held_out and is_spoken(sample))
+    films = list(islice(held, chosen.clips or None))
+    if not films:
+        raise UserError(f"{chosen.grid[0]} has no held-out clip.")
+    return films
+
+
+def _teeth(cache: Path) -> Teeth | None:
+    try:
+        return Teeth(cache)
+    except UserError as error:
+        print(f"/f v/ is left out: {error}")
+        return None
+
+
+if __name__ == "__main__":
+    run_tool(main)

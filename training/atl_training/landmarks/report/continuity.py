@@ -1,0 +1,110 @@
+"""One stream, however its sound comes: in chunks of any size, with a gap, with an interrupt."""
+import numpy as np
+
+from atl_evaluation.metrics.motion import landmark_distance
+from atl_face.stream import CHUNK_SAMPLES, FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE
+from atl_face.topology import is_closed, lip_gap
+from atl_landmark_node.follow import ChunkFollower
+from atl_landmark_node.model import SpeechModel
+from atl_landmark_node.stream import LandmarkFrame, LandmarkStream
+from atl_training.landmarks.fit import SPEECH
+from atl_training.landmarks.judge import points_of
+
+FRAME_MS = 1000 / FRAME_RATE
+TOLERANCE = 1.0  # % of the eye distance, mean over the mouth's points: 0.9 mm, below what M-LMD is between good networks
+GAPS_MS = (40, 200, 500, 1000)
+AIM_MS = 200  # the issue's
+WATCHED_S = 2.0  # after a gap: whether it stays recovered
+AFTER_S = 1.0  # of silence after an interrupt
+
+
+def continuity(model: SpeechModel, sounds: list[np.ndarray], seed: int = 0) -> dict:
+    """Figures over the sounds; see the functions."""
+    rng = np.random.default_rng(seed)
+    return {"clips": len(sounds), "chunks": _chunks(model, sounds, rng), "gaps": _gaps(model, sounds, rng),
+            "interrupt": _interrupt(model, sounds)}  # fmt: skip
+
+
+def _chunks(model: SpeechModel, sounds: list[np.ndarray], rng: np.random.Generator, times: int = 3) -> dict:
+    """`largest_difference` of any landmark's coordinate (crop coordinates) from the whole sound's, over random chunkings that
+    begin anywhere in a longer stream (a silence before it)."""
+    worst = 0.0
+    for sound in sounds:
+        for _ in range(times):
+            sound_late = np.pad(sound, (int(rng.integers(0, 2 * SAMPLE_RATE)), 0))
+            whole = _all_frames(LandmarkStream(model), sound_late, [])
+            cuts = np.sort(rng.integers(0, len(sound_late), int(rng.integers(1, 200))))
+            parts = _all_frames(LandmarkStream(model), sound_late, cuts)
+            worst = max(worst, float(np.abs(_points(whole) - _points(parts)).max()))
+    return {"chunkings": times * len(sounds), "largest_difference": float(f"{worst:.2e}")}
+
+
+def _gaps(model: SpeechModel, sounds: list[np.ndarray], rng: np.random.Generator) -> dict:
+    """Gap length in ms -> `median_ms`, `worst_ms` from the gap's end until the mouth is within TOLERANCE of the run that heard
+    everything, and stays there for WATCHED_S; `in_time`: share of the sounds with at most AIM_MS, %; `distance_after`: mean
+    distance from that run from AIM_MS on, % of the eye distance; `frames_kept`: whether every frame came, in its place."""
+    wholes = [_followed(model, sound, 0, 0) for sound in sounds]
+    rows = {}
+    for length in GAPS_MS:
+        lost = round(length * SAMPLE_RATE / 1000)
+        times, after, kept = [], [], True
+        for sound, whole in zip(sounds, wholes, strict=True):
+            middle = whole[len(whole) // 4: len(whole) * 3 // 4]
+            ends = [frame.index for frame in middle if frame.speaking] or [frame.index for frame in middle]
+            end = int(rng.choice(ends)) * FRAME_SAMPLES  # a gap after which speech goes on
+            start = max(0, end - lost) // CHUNK_SAMPLES * CHUNK_SAMPLES
+            cut = _followed(model, sound, start, start + lost)
+            kept = kept and [frame.index for frame in whole] == [frame.index for frame in cut]
+            first = -(-(start + lost) // FRAME_SAMPLES)
+            watched = slice(first, first + round(WATCHED_S * FRAME_RATE))
+            distance = landmark_distance(_mouths(whole)[watched], _mouths(cut)[watched], align=False)
+            off = distance > TOLERANCE
+            after.append(distance[round(AIM_MS / FRAME_MS):].mean())
+            times.append(FRAME_MS * (int(np.flatnonzero(off)[-1]) + 1 if off.any() else 0))
+        rows[str(length)] = {"median_ms": float(np.median(times)), "worst_ms": max(times),
+                             "in_time": round(100 * float(np.mean(np.array(times) <= AIM_MS)), 1),
+                             "distance_after": round(float(np.mean(after)), 3), "frames_kept": kept}  # fmt: skip
+    return rows
+
+
+def _interrupt(model: SpeechModel, sounds: list[np.ndarray]) -> dict:
+    """`restart` at each sound's widest mouth, then silence: `closed_ms` until the lips are closed and stay so, worst;
+    `largest_step` of the lip gap from frame to frame after it and `largest_step_speaking` before it, % of the eye distance."""
+    closed, steps, usual = [], [], []
+    for sound in sounds:
+        spoken = lip_gap(_points(list(LandmarkStream(model).push(sound))))
+        widest = int(np.argmax(spoken))
+        stream = LandmarkStream(model)
+        before = list(stream.push(sound[: (widest + 1) * FRAME_SAMPLES + 2 * FRAME_SAMPLES]))
+        stream.restart()
+        after = list(stream.push(np.zeros(round(AFTER_S * SAMPLE_RATE), np.float32)))
+        gaps = lip_gap(_points([before[-1], *after]))
+        is_open = np.flatnonzero(~is_closed(gaps[1:]))
+        closed.append(FRAME_MS * (int(is_open[-1]) + 1 if len(is_open) else 0))
+        steps.append(float(np.abs(np.diff(gaps)).max()))
+        usual.append(float(np.abs(np.diff(spoken)).max()))
+    return {"closed_ms": max(closed), "largest_step": round(100 * max(steps), 2),
+            "largest_step_speaking": round(100 * max(usual), 2)}  # fmt: skip
+
+
+def _all_frames(stream: LandmarkStream, sound: np.ndarray, cuts) -> list[LandmarkFrame]:
+    frames = [frame for part in np.split(sound, cuts) for frame in stream.push(part)]
+    return frames[: -(-len(sound) // FRAME_SAMPLES)] + list(stream.finish(len(sound)))
+
+
+def _followed(model: SpeechModel, sound: np.ndarray, lost_from: int, lost_to: int) -> list[LandmarkFrame]:
+    """Frames of a sound that came in chunks; those in [lost_from, lost_to) never did."""
+    follower, frames = ChunkFollower(LandmarkStream(model)), []
+    for at in range(0, len(sound), CHUNK_SAMPLES):
+        if not lost_from <= at < lost_to:
+            frames += follower.push(1, at, sound[at: at + CHUNK_SAMPLES])
+    return frames + list(follower.end(1, len(sound)))
+
+
+def _points(frames: list[LandmarkFrame]) -> np.ndarray:
+    return np.stack([frame.points for frame in frames])
+
+
+def _mouths(frames: list[LandmarkFrame]) -> np.ndarray:
+    """What speech does (T, 68, 3) on the average face: the head's own motion has no part in it."""
+    return points_of(np.stack([frame.weights for frame in frames])[:, SPEECH])

@@ -1,0 +1,41 @@
+"""Figures of mouths against the truth, and how sure their means are."""
+from collections.abc import Iterable
+
+import numpy as np
+
+from atl_evaluation.metrics.motion import best_lag, correlation, gap_amplitude, landmark_distance
+from atl_evaluation.metrics.statistics import bootstrap_interval
+from atl_face.topology import LIP_PAIRS, eye_distance, lip_gap
+
+NEAR = 1  # frames either way in which the issue allows the best lag
+
+
+def of_motion(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
+    """Landmarks (T, 68, 3) against true ones on the same face, both without head motion.
+
+    Returns: `gap_r` at lag 0, `gap_r_near` the best within NEAR frames, `amplitude` of the lip gap over the true one's, `lag`
+    of the best correlation (frames, + is late), `m_lmd` in % of the eye distance.
+    """
+    a, b = lip_gap(real), lip_gap(made)
+    return {"gap_r": correlation(a, b), "gap_r_near": best_lag(a, b, NEAR)[1], "amplitude": gap_amplitude(a, b),
+            "lag": best_lag(a, b)[0], "m_lmd": float(landmark_distance(real, made, align=False).mean())}  # fmt: skip
+
+
+def signed_gap(points: np.ndarray) -> np.ndarray:
+    """Mean inner-lip gap of upright faces (..., 68, 3) in eye distances, below 0 where the lips are pressed into each other."""
+    return np.mean([points[..., b, 1] - points[..., a, 1] for a, b in LIP_PAIRS], axis=0) / eye_distance(points)
+
+
+def with_interval(values: Iterable[float], weights=None) -> list[float | None]:
+    """Mean over clips and the ends of its 95 % bootstrap interval; None what can't be known."""
+    values = np.asarray(list(values), np.float64)
+    weights = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
+    known = np.isfinite(values)
+    mean = np.average(values[known], weights=weights[known]) if known.any() else np.nan
+    numbers = [mean, *bootstrap_interval(values, weights)] if known.any() else [mean, np.nan, np.nan]
+    return [round(float(number), 4) if np.isfinite(number) else None for number in numbers]
+
+
+def summed(rows: list[dict[str, float]]) -> dict[str, list[float | None]]:
+    """Figure -> mean with interval, of figures by clip."""
+    return {name: with_interval(row[name] for row in rows) for name in rows[0]}
