@@ -1,7 +1,8 @@
 """Write docs/results.md from the figures that were measured: `python3 tools/results_page.py`.
 
 Reads docs/clips.json (atl_training.results), docs/results.json (atl_training.evaluate), docs/bag.json (tools/results_bag.py),
-docs/bench.json and docs/bench-avx2.json (atl bench); adds nothing.
+docs/bench.json and docs/bench-avx2.json (atl bench), and, where they are, docs/landmarks.json (atl_training.landmarks.report) and
+docs/landmark_arms.json (atl_training.landmarks.arms); adds nothing.
 """
 
 import json
@@ -16,8 +17,8 @@ TARGET = DOCS / "results.md"
 INTRODUCTION = """# Results
 
 Made by `tools/results_page.py` from [clips.json](clips.json), [results.json](results.json), [bag.json](bag.json),
-[bench.json](bench.json) and [bench-avx2.json](bench-avx2.json), which the commands below wrote (`make results` runs all but the
-last two's). One machine: {processor}, {cores} cores, no GPU.
+{landmarks}[bench.json](bench.json) and [bench-avx2.json](bench-avx2.json), which the commands below wrote
+(`make results` runs all but the benchmarks' and the compared trainings'). One machine: {processor}, {cores} cores, no GPU.
 
 The networks by themselves, on held-out data and beside their baselines: model cards of
 [sound to landmarks](../atl_landmark_node/atl_landmark_node/data/README.md) and of the
@@ -202,13 +203,17 @@ def bench(title: str, figures: dict) -> str:
 
 def document() -> str:
     """The whole of docs/results.md."""
-    files = ("results", "clips", "landmarks", "bag", "bench", "bench-avx2")
-    results, clips, landmarks, recorded, native, avx2 = (json.loads((DOCS / f"{name}.json").read_text()) for name in files)
+    files = ("results", "clips", "bag", "bench", "bench-avx2")
+    results, clips, recorded, native, avx2 = (json.loads((DOCS / f"{name}.json").read_text()) for name in files)
+    maybe = {name: DOCS / f"{name}.json" for name in ("landmarks", "landmark_arms")}
+    found = {name: json.loads(path.read_text()) for name, path in maybe.items() if path.exists()}
+    named = "".join(f"[{name}.json]({name}.json), " for name in found)
     how = {"people": results["portraits"]["ours"]["clips"]} | {key: results[key] for key in ("runtime", "steps", "impostors")}
     return "\n".join([
-        INTRODUCTION.format(**native["machine"]), SETS.format(clips=max(told["clips"] for told in clips["sets"].values())),
+        INTRODUCTION.format(**native["machine"], landmarks=named),
+        SETS.format(clips=max(told["clips"] for told in clips["sets"].values())),
         sets(clips["sets"]), PORTRAITS.format(**how), portraits(results["portraits"]), SILENCE, silence(results["silence"]),
-        landmarks_section(landmarks), bag(recorded),
+        landmarks_section(found.get("landmarks", {}), found.get("landmark_arms", [])), bag(recorded),
         SPEED.format(seconds=native["graph"]["seconds"], avx2_seconds=avx2["graph"]["seconds"]),
         bench("As the processor is", native), bench("Without AVX-512", avx2),
     ])  # fmt: skip

@@ -63,7 +63,7 @@ class KanLayer(nn.Module):
         if torch.jit.is_tracing():  # for export, where a split would fix the number of rows
             return self.base(F.silu(x)) + self.spline(basis(x).flatten(-2))
         rows = x.flatten(0, -2).split(ROWS)
-        curved = torch.cat([self.spline(basis(some).flatten(-2)) for some in rows])
+        curved = torch.cat([self.spline(basis(some.float()).flatten(-2)) for some in rows])  # bf16 has 1/32 of a grid step
         return self.base(F.silu(x)) + curved.unflatten(0, x.shape[:-1])
 
 

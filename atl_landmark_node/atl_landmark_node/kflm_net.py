@@ -199,7 +199,8 @@ class KflmNet(nn.Module):
         mouth = self.mouth_fusion(self.mouth_decoder(portrait[:, MOUTH], memory), self.mouth_content(weighed))
         points = torch.cat([face, mouth], 2)  # the mouth is the last of the 68 points
         moved = torch.stack([self.head(points[..., axis]) for axis in range(AXES)], -1)
-        return neutral[:, None] + MOTION * moved, torch.sigmoid(self.speaking(memory)[..., 0])
+        speaking = self.speaking(memory)[..., 0].float()  # in bf16 a sigmoid above 0.998 is 1: no slope is left
+        return neutral[:, None] + MOTION * moved, torch.sigmoid(speaking)
 
 
 def kflm_loss(points, true_points, speaking_prob, speaking):

@@ -49,4 +49,5 @@ class SpeechNet(nn.Module):
         seen = self.front(seen.permute(0, 2, 1, 3).flatten(2))  # (B, T, STATE)
         styles = style[:, None].expand(-1, seen.shape[1], -1)
         heard, state = self.gru(torch.cat([seen, styles], 2), state[None])
-        return torch.sigmoid(self.head(torch.cat([seen, heard, styles], 2))), state[0]
+        answer = self.head(torch.cat([seen, heard, styles], 2)).float()  # in bf16 a sigmoid above 0.998 is 1: no slope is left
+        return torch.sigmoid(answer), state[0]

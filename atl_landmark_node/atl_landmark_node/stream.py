@@ -17,6 +17,7 @@ from atl_landmark_node.model import CURRENT, LOOKAHEAD, PAST, WINDOW, SpeechMode
 
 LOOKAHEAD_SAMPLES = LOOKAHEAD * HOP
 _SPEECH = np.array([WEIGHT[name] for name in SPEECH_WEIGHTS])
+CONCEALED = 960  # samples of a gap (60 ms) that are filled with sound
 BLEND_FRAMES = 3  # 120 ms from where an interrupted mouth was to where the new stream has it: no jump
 
 
@@ -69,22 +70,24 @@ class LandmarkStream:
             first_frame: index of the frame that the next sample begins.
         """
         self._mel = LogMel()
+        self._heard = np.zeros(CONCEALED, np.float32)
         self._features = np.full((PAST, MELS), SILENCE, np.float32)
         self._state = self._model.start()
         self._index = first_frame
         self._from, self._blend = self._spoken, BLEND_FRAMES
 
     def skip(self, samples: int) -> Iterator[LandmarkFrame]:
-        """Bridge a gap in the sound: as if `samples` of silence had come, so that media time stays right.
+        """Bridge a gap in the sound, so that media time stays right: the last sound backwards and fading, then silence.
 
-        What the network remembers of the speech is kept over the gap: it was not the speaker who fell silent.
+        Packet-loss concealment as telephones do it (ITU-T G.711, Appendix I, repeats a pitch period): most gaps are a chunk or
+        two, and a hole in a vowel would be heard as a closure.
         """
-        remembered = self._state
-        yield from self.push(np.zeros(samples, np.float32))
-        self._state = remembered
+        echo = self._heard[::-1] * np.linspace(1, 0, CONCEALED, dtype=np.float32)
+        yield from self.push(np.concatenate([echo, np.zeros(max(0, samples - CONCEALED), np.float32)])[:samples])
 
     def push(self, samples: np.ndarray) -> Iterator[LandmarkFrame]:
         """Frames that these samples (n,) float32, 16 kHz, complete."""
+        self._heard = np.concatenate([self._heard, samples])[-CONCEALED:]
         self._features = np.concatenate([self._features, self._mel.push(samples)])
         while len(self._features) >= WINDOW:
             window, self._features = self._features[:WINDOW], self._features[CURRENT:]

@@ -53,7 +53,7 @@ def test_any_pose_and_scale_is_shown_to_the_network_as_the_average_pose_and_move
 
 def test_no_speech_keeps_the_expression_and_shuts_the_mouth():
     model = StandIn()
-    model.speech = 0.1
+    model.speech = 0.01
     happy = Expression("happy", level=3, style=0.0)
     frame, plain = (kflm_landmarks_of(SOUND, average_neutral(), model, expression=e)[10] for e in (happy, STILL))
     assert lip_gap(frame.points) < 1e-6 and not frame.speaking

@@ -33,9 +33,9 @@ def test_motion_against_itself_is_perfect_and_late_motion_is_told():
     weights = energy_jaw(np.random.default_rng(0).standard_normal(640 * 60).astype(np.float32) * np.repeat(
         np.random.default_rng(1).uniform(0, 0.3, 60), 640), 60)  # fmt: skip
     points = points_of(weights)
-    same, late = of_motion(points, points), of_motion(points[1:], points[:-1])
-    assert same["gap_r"] == pytest.approx(1) and same["m_lmd"] == 0 and same["lag"] == 0
-    assert late["lag"] == 1 and late["gap_r_near"] == pytest.approx(1) and late["gap_r"] < 0.5
+    same, late, early = of_motion(points, points), of_motion(points[1:], points[:-1]), of_motion(points[:-1], points[1:])
+    assert same["gap_r"] == pytest.approx(1) and same["m_lmd"] == 0 and same["abs_lag"] == 0
+    assert late["abs_lag"] == early["abs_lag"] == 1 and late["gap_r_near"] == pytest.approx(1) and late["gap_r"] < 0.5
 
 
 def test_the_mean_face_forgets_where_the_head_is():

@@ -1,14 +1,18 @@
 """Training of the landmark networks: it learns, it goes on after a kill as if nothing had been, and processes share it."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch isn't installed: the training environment has it (make training)")
+
+from safetensors.torch import load_file  # noqa: E402
 
 from atl_face.topology import MOUTH, SPEECH_WEIGHTS  # noqa: E402
 from atl_landmark_node.features import MELS  # noqa: E402
@@ -21,11 +25,25 @@ from atl_training.landmarks.losses import MouthLoss  # noqa: E402
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "corpus_sample"
 
 
-def train(out: Path, *options: str, launcher: tuple[str, ...] = (sys.executable,)) -> Path:
-    """The folder of a finished run on the committed sample."""
-    subprocess.run([*launcher, "-m", "atl_training.landmarks.train", "--shards", SAMPLE, "--out", out, "--threads", "1",
-                    *options], check=True, capture_output=True, timeout=280)  # fmt: skip
+MODULE = "-m", "atl_training.landmarks.train"
+
+
+def command(out: Path, *options: str, launcher: tuple = (), program: tuple = MODULE) -> list:
+    """Training on the committed sample."""
+    return [sys.executable, *launcher, *program, "--shards", SAMPLE, "--out", out, "--threads", "1", *options]
+
+
+def train(out: Path, *options: str, **how) -> Path:
+    """The folder of a finished run."""
+    subprocess.run(command(out, *options, **how), check=True, capture_output=True, timeout=280)
     return out
+
+
+def refusal(out: Path, *options: str) -> str:
+    """What a run that a user's mistake ends says."""
+    asked = subprocess.run(command(out, *options), capture_output=True, text=True, check=False, timeout=280)
+    assert asked.returncode == 2 and "Traceback" not in asked.stderr
+    return asked.stderr
 
 
 def test_the_mouth_loss_sees_what_it_is_for():
@@ -78,25 +96,61 @@ def test_batches_come_as_often_as_said_and_the_same_for_a_seed():
     assert len({batch[0].tobytes() for batch in first}) >= 6 / ECHOES
 
 
-def test_a_run_learns_resumes_and_is_exported(tmp_path):
-    whole = train(tmp_path / "run", "--steps", "12")
-    figures = json.loads((whole / "metrics.json").read_text())
-    assert figures["step"] == 12 and figures["rules"]["utterances"] >= 1 and figures["rules"]["net"]["m_lmd_percent"] > 0
-    assert {"best.safetensors", "speech_landmarks.onnx", "last.pt"} <= {path.name for path in whole.iterdir()}
-    state = torch.load(whole / "last.pt")
-    assert state["told"]["step"] == 12
-    train(whole, "--steps", "12")  # nothing is left to do
-    assert torch.load(whole / "last.pt")["told"] == state["told"]
+def test_a_run_goes_on_after_a_kill_and_is_exported(tmp_path):
+    run, options = tmp_path / "run", ("--steps", "12", "--every", "6")
+    last = run / "last.pt"
+    with subprocess.Popen(command(run, *options), stderr=subprocess.DEVNULL) as process:
+        while not last.exists() and process.poll() is None:
+            time.sleep(0.005)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL and not (run / "speech_landmarks.onnx").exists()
+    halfway = torch.load(last)
+    assert halfway["told"]["step"] == 6
+    assert "steps 12" in refusal(run, "--steps", "13")
+
+    train(run, *options)
+    state = torch.load(last)
+    assert state["told"]["step"] == state["schedule"]["last_epoch"] == 12
+    assert all(not torch.equal(halfway["trainee"][name], state["trainee"][name])
+               for name in halfway["trainee"] if name.endswith("weight"))  # fmt: skip
+    figures = json.loads((run / "metrics.json").read_text())
+    assert figures["rules"]["utterances"] >= 1 and figures["rules"]["net"]["m_lmd_percent"] > 0
+    best = load_file(run / "best.safetensors")  # of the step that metrics.json tells
+    then = {6: halfway, 12: state}[figures["step"]]["trainee"]
+    assert all(torch.equal(value, then[f"net.{name}"]) for name, value in best.items())
+
+    (run / "speech_landmarks.onnx").unlink()
+    train(run, *options)  # nothing is left to do but the export
+    assert (run / "speech_landmarks.onnx").exists() and torch.load(last)["told"] == state["told"]
 
 
 def test_two_processes_train_one_network(tmp_path):
     """Gloo, over the loopback: every process draws its own share and all end with the same weights."""
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29641")
-    out = train(tmp_path / "two", "--steps", "4", launcher=torchrun)
+    script = tmp_path / "worker.py"
+    script.write_text("""
+import os
+import torch
+from atl_training.landmarks import train
+
+made, stream = [], train.MODELS["stream"]
+
+def keep(*options):
+    made.append(stream(*options))
+    return made[0]
+
+train.MODELS["stream"] = keep
+train.main()
+torch.save({"weights": made[0].state_dict(), "seed": torch.initial_seed()}, __file__ + os.environ["RANK"])
+""")
+    torchrun = "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"
+    out = train(tmp_path / "two", "--steps", "4", launcher=torchrun, program=(script,))
     assert json.loads((out / "metrics.json").read_text())["processes"] == 2
+    first, second = (torch.load(f"{script}{rank}") for rank in range(2))
+    assert all(torch.equal(value, second["weights"][name]) for name, value in first["weights"].items())
+    assert first["seed"] != second["seed"]
 
 
-def test_a_lookahead_between_frames_is_refused(tmp_path):
-    asked = subprocess.run([sys.executable, "-m", "atl_training.landmarks.train", "--shards", SAMPLE, "--out", tmp_path / "x",
-                            "--lookahead", "50"], capture_output=True, text=True, check=False)  # fmt: skip
-    assert asked.returncode == 2 and "multiple of 20" in asked.stderr and "Traceback" not in asked.stderr
+def test_what_cant_be_trained_is_told_before_the_clips_are_read(tmp_path):
+    assert "multiple of 20" in refusal(tmp_path / "x", "--lookahead", "50")
+    told = refusal(tmp_path / "x", "--model", "kflm", "--lookahead", "40")
+    assert "are for stream" in told and "utterances" not in told  # the bar of the clips

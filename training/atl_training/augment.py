@@ -34,6 +34,16 @@ def degrade_sound(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
     return np.clip(sound + noise, -1, 1).astype(np.float32)
 
 
+def lose_chunks(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
+    """Sound of which a stretch of 20 to 600 ms never arrived, in an eighth of the excerpts: networks on robots drop chunks, and
+    what is heard afterwards must not be misheard for long."""
+    if rng.random() < 0.125:
+        begin = rng.integers(len(sound))
+        sound = sound.copy()
+        sound[begin:begin + int(SAMPLE_RATE * 0.02 * rng.integers(1, 31))] = 0
+    return sound
+
+
 def other_throat(rng: np.random.Generator, features: np.ndarray) -> np.ndarray:
     """Log-mel features (n, MELS) of another speaker: half of them with the bands moved as a longer or shorter vocal tract
     would (Jaitly and Hinton, "Vocal Tract Length Perturbation", 2013: factors of 0.9 to 1.1; voices of children need more)."""

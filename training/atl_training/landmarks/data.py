@@ -11,7 +11,7 @@ from atl_face.errors import UserError
 from atl_face.stream import FRAME_SAMPLES
 from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
-from atl_training.augment import degrade_sound, other_throat
+from atl_training.augment import degrade_sound, lose_chunks, other_throat
 from atl_training.landmarks.fit import closed_neutral, fit_speech_weights
 from atl_training.noises import a_stretch
 from atl_training.shards import Sample, read_shards, share_alike
@@ -34,7 +34,8 @@ class Utterance:
 def load_shards(sources: list[Path]) -> list[Utterance]:
     """Utterances of shards: the studio's clips with what speech alone does to their faces, and loaded real video, whose
     weights are fitted to its landmarks. A clip that moves as a real speaker did is of the style `real`. Clips that are
-    `share_alike` are left out."""
+    `share_alike` are left out. Real video that was loaded without alignments doesn't know when it speaks: every frame of it
+    counts as speech."""
     return [_utterance(sample) for sample in tqdm(read_shards(sources), desc="utterances") if not share_alike(sample.facts)]
 
 
@@ -123,7 +124,7 @@ class Batches:
             sound = np.clip(sound + 10 ** (-rng.uniform(0, 20) / 20) * behind, -1, 1).astype(np.float32)
         style = np.zeros(len(STYLES))
         style[utterance.style] = 1
-        return other_throat(rng, log_mel(degrade_sound(rng, sound))), weights, speaking, style
+        return other_throat(rng, log_mel(lose_chunks(rng, degrade_sound(rng, sound)))), weights, speaking, style
 
 
 def _excerpt(array: np.ndarray, start: int, length: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 An encoder takes sound (n,) float32 at 16 kHz and gives features (T, D) float32, T = ceil(n / 640): row k is about the 40 ms of
 landmark frame k. Encoders of other rates are interpolated to the frames' middles.
+
+They are not wired into training yet: `landmarks.train` and the runtime hear log-mel alone.
 """
 import importlib.util
 import json

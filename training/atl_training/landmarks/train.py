@@ -3,8 +3,9 @@
     python -m atl_training.landmarks.train --shards DIR... --out DIR [--model kflm]
     torchrun --nproc-per-node N -m atl_training.landmarks.train ...   # N processes share each batch
 
-Seeded and resumable (OUT/last.pt); ends early when the held-out clips say so. Writes OUT/best.safetensors (the checkpoint that
-was best on them), its ONNX graph, metrics.json, and a log for TensorBoard.
+Seeded and resumable (OUT/last.pt); in the second half of the steps it ends early when the held-out clips say so. Writes
+OUT/best.safetensors (the checkpoint that was best on them), its ONNX graph, metrics.json, and a log for TensorBoard. Processes on
+several hosts must share OUT. CPUs only.
 """
 import argparse
 import json
@@ -12,6 +13,7 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
@@ -19,17 +21,20 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from atl_evaluation.metrics.motion import FLAT
 from atl_face.errors import UserError
+from atl_face.topology import lip_gap
 from atl_landmark_node.model import LOOKAHEAD, STYLES
 from atl_training.checkpoint import save_checkpoint
-from atl_training.landmarks.data import Batches, load_shards
-from atl_training.landmarks.judge import judge, score
+from atl_training.landmarks.data import Batches, Utterance, load_shards
+from atl_training.landmarks.judge import judge, points_of, score
 from atl_training.landmarks.models import MODELS
 from atl_training.tool import run_tool
 
 FRAMES, BATCH = 75, 32  # 3 s, GRID's clip length
-EVERY = 500  # steps between looks at the held-out clips
 PATIENCE = 6  # looks without a better one, then training ends
+PATIENT_UNTIL = 0.5  # share of the steps before which no look counts: at OneCycle's high rates none need be better
+ASKED = "model", "lookahead", "sync", "steps", "seed"  # what a run can't change when it goes on
 
 
 def main() -> None:
@@ -42,35 +47,54 @@ def main() -> None:
     parser.add_argument("--sync", type=float, default=None, help="weight of the sync critic (default: the model's)")
     parser.add_argument("--begin", type=Path, help="another run's best.safetensors, whose network this one goes on with")
     parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--every", type=int, default=500, help="steps between looks at the held-out clips, and checkpoints")
     parser.add_argument("--threads", type=int, default=2, help="of each process")
     parser.add_argument("--bf16", action="store_true", help="autocast: 1.7 times as fast on Zen 4 and 5")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.lookahead % 20 or arguments.lookahead < 0:
         raise UserError("--lookahead must be a multiple of 20 ms, 0 or more.")
-    rank, world = _join(int(os.environ.get("WORLD_SIZE", "1")))
-    torch.manual_seed(arguments.seed)
+    if min(arguments.steps, arguments.every) < 1:
+        raise UserError("--steps and --every must be 1 or more.")
+    torch.manual_seed(arguments.seed)  # the same first weights in every process
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-
-    utterances = load_shards(arguments.shards)
-    held = [u for u in utterances if u.held]
-    trainee = MODELS[arguments.model](arguments.lookahead // 10, arguments.sync)
+    trainee = MODELS[arguments.model](arguments.lookahead // 10, arguments.sync)  # refuses what it can't do
     if arguments.begin:
         trainee.net.load_state_dict(load_file(arguments.begin))
-    shared = DistributedDataParallel(trainee) if world > 1 else trainee
+    arguments.out.mkdir(parents=True, exist_ok=True)
     optimiser = torch.optim.AdamW(trainee.parameters(), trainee.learning_rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, trainee.learning_rate, arguments.steps, pct_start=0.05)
     keep = {"trainee": trainee, "optimiser": optimiser, "schedule": schedule}
     last, told = arguments.out / "last.pt", {"step": 0, "hours": 0.0, "best": float("inf"), "waited": 0}
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # torchrun says so
+    asked = {name: getattr(arguments, name) for name in ASKED} | {"processes": world}
     if last.exists():
         state = torch.load(last)
+        before = state.get("arguments", asked)  # which older checkpoints don't tell
+        if before != asked:
+            raise UserError(f"{arguments.out} holds a run with other settings, and only the same ones can go on ("
+                            + ", ".join(f"{k} {before[k]}" for k in asked if before[k] != asked[k]) + "): choose another --out.")
         for name, part in keep.items():
             part.load_state_dict(state[name])
         told = state["told"]
-    batches = Batches([u for u in utterances if not u.held], FRAMES, max(1, BATCH // world),
-                      [arguments.seed, told["step"], rank], arguments.lookahead // 10).ahead()  # fmt: skip
+    if told["step"] >= arguments.steps or told["waited"] >= PATIENCE:
+        if rank == 0:
+            _export(trainee, arguments.out)
+        return
+
+    utterances = load_shards(arguments.shards)
+    held = [u for u in utterances if u.held and _moves(u)]
+    if not judge(lambda u: np.zeros((len(u.weights), 68, 3)), held, most=1):
+        raise UserError("No held-out clip of --shards can be judged: one must speak, with lips that move, for a second.")
+    shared = trainee
+    if world > 1:
+        dist.init_process_group("gloo")
+        shared = DistributedDataParallel(trainee)
+    seed = [arguments.seed, told["step"], rank]  # every process and every resumed run draws anew
+    torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    batches = Batches([u for u in utterances if not u.held], FRAMES, max(1, BATCH // world), seed,
+                      arguments.lookahead // 10).ahead()  # fmt: skip
     log, started = SummaryWriter(arguments.out / "log"), time.time() - 3600 * told["hours"]
     for step in tqdm(range(told["step"], arguments.steps), initial=told["step"], total=arguments.steps, mininterval=10,
                      disable=rank > 0):  # fmt: skip
@@ -86,41 +110,60 @@ def main() -> None:
         if step % 50 == 0 and rank == 0:
             for name, value in parts.items():
                 log.add_scalar(name, value.item(), step)
-        if (step + 1) % EVERY and step + 1 < arguments.steps:
+        if (step + 1) % arguments.every and step + 1 < arguments.steps:
             continue
-        trainee.eval()
-        figures = judge(trainee.displacement, held)  # in every process: all must agree on when to stop
-        trainee.train()
-        told |= {"step": step + 1, "hours": (time.time() - started) / 3600, "waited": told["waited"] + 1}
-        better = score(figures) < told["best"]
-        if better:
-            told |= {"best": score(figures), "waited": 0}
         if rank == 0:
+            trainee.eval()
+            figures = judge(trainee.displacement, held)
+            trainee.train()
+            better = score(figures) < told["best"]
+            counts = step + 1 > PATIENT_UNTIL * arguments.steps and not better
+            told |= {"step": step + 1, "hours": (time.time() - started) / 3600, "waited": told["waited"] + 1 if counts else 0}
             if better:
-                save_file({k: v.contiguous() for k, v in trainee.net.state_dict().items()}, arguments.out / "best.safetensors")
-                spent = {"step": step + 1, "hours": round(told["hours"], 2), "processes": world}
+                told["best"] = score(figures)
+                _save(trainee.net, arguments.out / "best.safetensors")
+                spent = {"step": step + 1, "hours": round(told["hours"], 2), "processes": world, "arguments": asked}
                 trained_on = {s: sum(u.style == i and not u.held for u in utterances) for i, s in enumerate(STYLES)}
                 (arguments.out / "metrics.json").write_text(json.dumps(figures | spent | {"utterances": trained_on}, indent=1))
-            save_checkpoint({name: part.state_dict() for name, part in keep.items()} | {"told": told}, last)
+            parts = {name: part.state_dict() for name, part in keep.items()}
+            save_checkpoint(parts | {"told": told, "arguments": asked}, last)
             for style, rows in figures.items():
                 for name, value in rows["net"].items():
                     log.add_scalar(f"held-out {style}/{name}", value, step)
             tqdm.write(f"{step + 1} {loss.item():.4f} {json.dumps(figures)}")
+        told = _agree(told, world)
         if told["waited"] >= PATIENCE:
             break
     if rank == 0:
-        trainee.net.load_state_dict(load_file(arguments.out / "best.safetensors"))
-        trainee.eval().export(arguments.out)
+        _export(trainee, arguments.out)
     if world > 1:
+        dist.barrier()  # to leave right after `_agree` can hang: gloo's thread wants the interpreter to free what it sent
         dist.destroy_process_group()
 
 
-def _join(world: int) -> tuple[int, int]:
-    """This process's rank, and how many there are; torchrun says so in the environment."""
+def _agree(told: dict, world: int) -> dict:
+    """What rank 0 tells, in every process: all must agree on when to stop."""
+    box = [told]
     if world > 1:
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-        return dist.get_rank(), world
-    return 0, 1
+        dist.broadcast_object_list(box)
+    return box[0]
+
+
+def _moves(utterance: Utterance) -> bool:
+    """Whether the true lips move: nothing can follow lips that don't, and their figures are NaN."""
+    return lip_gap(points_of(utterance.weights)).std() > FLAT
+
+
+def _save(net: torch.nn.Module, path: Path) -> None:
+    """Weights into a file that is there only when it is complete."""
+    partial = path.with_suffix(".part")
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, partial)
+    partial.replace(path)
+
+
+def _export(trainee: torch.nn.Module, out: Path) -> None:
+    trainee.net.load_state_dict(load_file(out / "best.safetensors"))
+    trainee.eval().export(out)
 
 
 if __name__ == "__main__":

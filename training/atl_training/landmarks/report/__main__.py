@@ -3,7 +3,8 @@
     python -m atl_training.landmarks.report --draft SHARDS --grid SHARDS --speech-folder DIR --out docs/landmarks.json
 
 The draft's held-out clips have people, voices and sentences that no training saw; GRID's are a real man's clips held out by
-clip. `--part` measures some parts anew and keeps the others of the file. tools/landmarks_page.py makes tables of it.
+clip. `--part` measures some parts anew and keeps the others of the file; `measured` tells by part with which weights, and how
+busy the machine was before. tools/landmarks_page.py makes tables of it.
 """
 import argparse
 import json
@@ -12,9 +13,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from atl_evaluation.provenance import host
+from atl_evaluation.provenance import host, sha256_of
 from atl_face.errors import UserError
-from atl_training.landmarks.report.clips import DraftClip, Stage, is_spoken, spread
+from atl_landmark_node.kflm import default_path
+from atl_training.landmarks.report.clips import SHIPPED, DraftClip, Stage, is_spoken, spread
 from atl_training.landmarks.report.continuity import continuity
 from atl_training.landmarks.report.emotions import emotions, example_of, is_strong
 from atl_training.landmarks.report.lip_sync import lip_sync
@@ -28,6 +30,7 @@ from atl_training.shards import Sample, read_shards
 from atl_training.tool import run_tool
 
 PARTS = ("draft", "grid", "sync", "robustness", "emotions", "continuity", "speed")
+SHORT = 12  # hex digits of a network's SHA-256 that tell it from others
 OF_DRAFT = ("draft", "robustness", "emotions", "continuity", "speed")  # parts that need its clips
 
 
@@ -36,8 +39,8 @@ def main() -> None:
     parser.add_argument("--draft", type=Path, nargs="+", required=True, help="shards of the studio's")
     parser.add_argument("--grid", type=Path, nargs="+", required=True, help="GRID as shards, with its words aligned")
     parser.add_argument("--speech-folder", type=Path, help="folder of real speech (.flac, .wav), for the robustness")
-    parser.add_argument("--speech", type=Path, help="another landmark network (.onnx) than the shipped")
-    parser.add_argument("--kflm", type=Path, help="the paper's network (.onnx), beside ours")
+    parser.add_argument("--speech", type=Path, default=SHIPPED, help="another landmark network (.onnx) than the shipped")
+    parser.add_argument("--kflm", type=Path, help="the paper's network (.onnx), beside ours (default: the shipped, if any)")
     parser.add_argument("--clips", type=int, default=0, help="held-out clips of each set at most (0: all)")
     parser.add_argument("--sync-clips", type=int, default=12, help="drawn for the sync expert (%(default)s)")
     parser.add_argument("--heard", type=int, default=16, help="clips and recordings of the other parts, each (%(default)s)")
@@ -47,7 +50,10 @@ def main() -> None:
     chosen = parser.parse_args()
     parts = chosen.part or PARTS
     result = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
-    stage, others = Stage(chosen.speech), {"kflm": Paper(chosen.kflm)} if chosen.kflm else {}
+    stage, others, weights = Stage(chosen.speech), {}, {"ours": sha256_of(chosen.speech)[:SHORT]}
+    paper = chosen.kflm or default_path()
+    if chosen.kflm or paper.is_file():
+        others, weights["kflm"] = {"kflm": Paper(paper)}, sha256_of(paper)[:SHORT]
     measured = {"draft": lambda: on_draft(stage, clips, _teeth(chosen.cache), others),
                 "grid": lambda: on_grid(stage, films, others),
                 "sync": lambda: lip_sync(stage, spread(films, chosen.sync_clips)),
@@ -60,7 +66,10 @@ def main() -> None:
     heard = [clip.sound for clip in spread(clips, chosen.heard)]
     films = _read_films(chosen) if {"grid", "sync"} & set(parts) else []
     for part in parts:
+        load = host()["load_before"]
         result[part] = measured[part]()
+        used = weights if part in ("draft", "grid") else {"ours": weights["ours"]}
+        result.setdefault("measured", {})[part] = {"weights": used, "load_before": load}
         result["machine"] = host()
         chosen.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 

@@ -39,10 +39,13 @@ def names_at_frames(segments: list[Segment], frames: int) -> np.ndarray:
 
 
 def aligned_phonemes(decoder, sample: Sample, frames: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Phonemes and visemes (T,) of a filmed clip by forced alignment of its text; None where it can't be aligned.
+    """Phonemes and visemes (T,) of a filmed clip by forced alignment of its text; None where it can't be aligned,
+    or its words' times were never known.
 
     decoder: of `recordings.make_decoder`.
     """
+    if "speaking" not in sample.arrays:
+        return None
     spoken = np.flatnonzero(sample.arrays["speaking"])
     start = max(0.0, spoken[0] / FRAME_RATE - MARGIN_S)
     end = (spoken[-1] + 1) / FRAME_RATE + MARGIN_S

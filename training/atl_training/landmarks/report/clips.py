@@ -1,6 +1,7 @@
 """The held-out clips that are judged, and what the stage makes of their sound."""
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from atl_landmark_node.stream import landmarks_of
 from atl_training.landmarks.fit import SPEECH, level_to
 from atl_training.shards import Sample
 
+SHIPPED = Path(str(resources.files("atl_landmark_node") / "data" / "speech_landmarks.onnx"))
 LEAST_FRAMES = 2 * MAX_LAG + 10  # below: too few for a correlation at every lag
 
 
@@ -78,10 +80,10 @@ class Stage:
     """The landmark stage as it runs, with the styles that it knows.
 
     Args:
-        path: another network than the shipped (.onnx).
+        path: the network (.onnx).
     """
 
-    def __init__(self, path: Path | None = None):
+    def __init__(self, path: Path = SHIPPED):
         self.models = {style: SpeechModel(style, path) for style in STYLES}
         self.model = SpeechModel(path=path)  # as it runs where nobody chooses a style
         self._average = average_neutral()

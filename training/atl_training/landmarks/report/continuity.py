@@ -1,7 +1,8 @@
 """One stream, however its sound comes: in chunks of any size, with a gap, with an interrupt."""
 import numpy as np
 
-from atl_evaluation.metrics.motion import landmark_distance
+from atl_evaluation.metrics.motion import landmark_distance, mean_of
+from atl_face.errors import UserError
 from atl_face.stream import CHUNK_SAMPLES, FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE
 from atl_face.topology import is_closed, lip_gap
 from atl_landmark_node.follow import ChunkFollower
@@ -9,17 +10,26 @@ from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import LandmarkFrame, LandmarkStream
 from atl_training.landmarks.fit import SPEECH
 from atl_training.landmarks.judge import points_of
+from atl_training.landmarks.report.figures import rounded
 
 FRAME_MS = 1000 / FRAME_RATE
 TOLERANCE = 1.0  # % of the eye distance, mean over the mouth's points: 0.9 mm, below what M-LMD is between good networks
 GAPS_MS = (40, 200, 500, 1000)
+LEAST_S = 4 * max(GAPS_MS) / 1000  # of a sound: gaps end in its second and third quarter, and don't reach its beginning
 AIM_MS = 200  # the issue's
 WATCHED_S = 2.0  # after a gap: whether it stays recovered
 AFTER_S = 1.0  # of silence after an interrupt
 
 
 def continuity(model: SpeechModel, sounds: list[np.ndarray], seed: int = 0) -> dict:
-    """Figures over the sounds; see the functions."""
+    """Figures over the sounds of LEAST_S and more; see the functions.
+
+    Raises:
+        UserError: there are none.
+    """
+    sounds = [sound for sound in sounds if len(sound) >= LEAST_S * SAMPLE_RATE]
+    if not sounds:
+        raise UserError(f"No held-out clip is {LEAST_S:g} s long: gaps in the sound can't be judged.")
     rng = np.random.default_rng(seed)
     return {"clips": len(sounds), "chunks": _chunks(model, sounds, rng), "gaps": _gaps(model, sounds, rng),
             "interrupt": _interrupt(model, sounds)}  # fmt: skip
@@ -35,8 +45,8 @@ def _chunks(model: SpeechModel, sounds: list[np.ndarray], rng: np.random.Generat
             whole = _all_frames(LandmarkStream(model), sound_late, [])
             cuts = np.sort(rng.integers(0, len(sound_late), int(rng.integers(1, 200))))
             parts = _all_frames(LandmarkStream(model), sound_late, cuts)
-            worst = max(worst, float(np.abs(_points(whole) - _points(parts)).max()))
-    return {"chunkings": times * len(sounds), "largest_difference": float(f"{worst:.2e}")}
+            worst = np.maximum(worst, np.abs(_points(whole) - _points(parts)).max())  # unlike max(), keeps NaN
+    return {"chunkings": times * len(sounds), "largest_difference": rounded(worst, 9)}
 
 
 def _gaps(model: SpeechModel, sounds: list[np.ndarray], rng: np.random.Generator) -> dict:
@@ -59,11 +69,11 @@ def _gaps(model: SpeechModel, sounds: list[np.ndarray], rng: np.random.Generator
             watched = slice(first, first + round(WATCHED_S * FRAME_RATE))
             distance = landmark_distance(_mouths(whole)[watched], _mouths(cut)[watched], align=False)
             off = distance > TOLERANCE
-            after.append(distance[round(AIM_MS / FRAME_MS):].mean())
+            after.append(mean_of(distance[round(AIM_MS / FRAME_MS):]))  # NaN: the sound ends before
             times.append(FRAME_MS * (int(np.flatnonzero(off)[-1]) + 1 if off.any() else 0))
         rows[str(length)] = {"median_ms": float(np.median(times)), "worst_ms": max(times),
                              "in_time": round(100 * float(np.mean(np.array(times) <= AIM_MS)), 1),
-                             "distance_after": round(float(np.mean(after)), 3), "frames_kept": kept}  # fmt: skip
+                             "distance_after": rounded(mean_of(after), 3), "frames_kept": kept}  # fmt: skip
     return rows
 
 

@@ -13,12 +13,13 @@ NEAR = 1  # frames either way in which the issue allows the best lag
 def of_motion(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
     """Landmarks (T, 68, 3) against true ones on the same face, both without head motion.
 
-    Returns: `gap_r` at lag 0, `gap_r_near` the best within NEAR frames, `amplitude` of the lip gap over the true one's, `lag`
-    of the best correlation (frames, + is late), `m_lmd` in % of the eye distance.
+    Returns: `gap_r` at lag 0, `gap_r_near` the best within NEAR frames, `amplitude` of the lip gap over the true one's,
+    `abs_lag`, the size of the best correlation's lag (frames): early in one clip and late in the next isn't in step; `m_lmd` in
+    % of the eye distance.
     """
     a, b = lip_gap(real), lip_gap(made)
     return {"gap_r": correlation(a, b), "gap_r_near": best_lag(a, b, NEAR)[1], "amplitude": gap_amplitude(a, b),
-            "lag": best_lag(a, b)[0], "m_lmd": float(landmark_distance(real, made, align=False).mean())}  # fmt: skip
+            "abs_lag": abs(best_lag(a, b)[0]), "m_lmd": float(landmark_distance(real, made, align=False).mean())}  # fmt: skip
 
 
 def signed_gap(points: np.ndarray) -> np.ndarray:
@@ -33,7 +34,12 @@ def with_interval(values: Iterable[float], weights=None) -> list[float | None]:
     known = np.isfinite(values)
     mean = np.average(values[known], weights=weights[known]) if known.any() else np.nan
     numbers = [mean, *bootstrap_interval(values, weights)] if known.any() else [mean, np.nan, np.nan]
-    return [round(float(number), 4) if np.isfinite(number) else None for number in numbers]
+    return [rounded(number, 4) for number in numbers]
+
+
+def rounded(number: float, digits: int) -> float | None:
+    """For JSON, which has no NaN."""
+    return round(float(number), digits) if np.isfinite(number) else None
 
 
 def summed(rows: list[dict[str, float]]) -> dict[str, list[float | None]]:

@@ -20,8 +20,8 @@ ENERGY = "energy jaw, true head pose"
 
 
 def lip_sync(stage: Stage, samples: list[Sample]) -> dict:
-    """Rows `lse_c` (confidence), `lse_d` (distance), `offset` (frames), means over clips with intervals; `of_true`, our
-    confidence in % of that from the true landmarks: the means' ratio, with the interval over clips."""
+    """Rows `lse_c` (confidence), `lse_d` (distance), `abs_offset` (frames, its size), means over clips with intervals; `of_true`,
+    our confidence in % of that from the true landmarks: the means' ratio, with the interval over clips."""
     cv2.setNumThreads(1)
     renderer, expert = FaceRenderer(OpenVinoRuntime(1)), SyncExpert()
     scores: dict[str, list] = {}
@@ -30,7 +30,7 @@ def lip_sync(stage: Stage, samples: list[Sample]) -> dict:
         for name, frames in _drawn(stage, clip, renderer):
             scores.setdefault(name, []).append(expert.score(frames, track(frames), clip.sound))
     rows = {name: {"lse_c": with_interval(s.confidence for s in row), "lse_d": with_interval(s.distance for s in row),
-                   "offset": with_interval(s.offset for s in row)} for name, row in scores.items()}  # fmt: skip
+                   "abs_offset": with_interval(abs(s.offset) for s in row)} for name, row in scores.items()}  # fmt: skip
     ours, true = (np.array([s.confidence for s in scores[name]]) for name in (FROM_SOUND_POSED, FROM_TRUE))
     return {"clips": len(samples), "rows": rows, "of_true": with_interval(100 * ours / true, true)}
 

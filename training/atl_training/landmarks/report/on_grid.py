@@ -16,7 +16,7 @@ from atl_training.landmarks.judge import energy_jaw
 from atl_training.landmarks.report.baselines import aligned_phonemes, nearest_viseme
 from atl_training.landmarks.report.clips import Stage
 from atl_training.landmarks.report.closures import closures
-from atl_training.landmarks.report.figures import of_motion, signed_gap, summed
+from atl_training.landmarks.report.figures import of_motion, signed_gap, summed, with_interval
 from atl_training.landmarks.report.on_draft import Driver
 from atl_training.shards import Sample
 
@@ -53,7 +53,8 @@ def _rows(stage: Stage, films: list["_Film"], others: dict[str, Driver]) -> dict
     rows = {name: _figures(films, points) for name, points in drawn.items()}
     most = rows["mean motion"]["m_lmd"][0]
     for row in rows.values():
-        row["below_mean_motion"] = round(100 * (1 - row["m_lmd"][0] / most), 1)
+        error = row["m_lmd"][0]
+        row["below_mean_motion"] = None if error is None else round(100 * (1 - error / most), 1)
     return rows
 
 
@@ -93,7 +94,7 @@ def _figures(films: list[_Film], drawn: list[np.ndarray | None]) -> dict:
     """Figures of one row; clips that it lacks are left out."""
     pairs = [(film, points) for film, points in zip(films, drawn, strict=True) if points is not None]
     if not pairs:
-        return {"m_lmd": [float("nan"), None, None]}
+        return {"m_lmd": with_interval([])}
     figures = summed([of_motion(film.real, points) for film, points in pairs])
     told = [(film, points) for film, points in pairs if film.aligned]
     if told:

@@ -1,4 +1,5 @@
 """A mouth that doesn't flap to what is no speech, and goes on speaking when speech is hard to hear."""
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from atl_face.topology import lip_gap
 from atl_training.corpus.speech import at_level
 from atl_training.landmarks.judge import points_of
 from atl_training.landmarks.report.clips import DraftClip, Stage, spread
-from atl_training.landmarks.report.figures import with_interval
+from atl_training.landmarks.report.figures import rounded, with_interval
 from atl_training.landmarks.report.sounds import disturbances, no_speech
 from atl_training.splits import held_out
 
@@ -33,18 +34,21 @@ def robustness(stage: Stage, clips: list[DraftClip], recordings: list[np.ndarray
     """`no_speech`: the lip gap's standard deviation as % of that on speech; `speech`: how far a disturbance takes the mouth.
 
     Args:
-        clips: held-out clips with truth; those of REAL_VOICES are taken, at most so many.
+        clips: held-out clips with truth; those of REAL_VOICES are taken, at most so many; any where there are none.
         recordings: held-out recordings without truth.
     """
     rng = np.random.default_rng(seed)
-    chosen = spread([clip for clip in clips if clip.voice in REAL_VOICES] or clips, most)
+    real = [clip for clip in clips if clip.voice in REAL_VOICES]
+    if not real:
+        print(f"No held-out clip has one of the voices {', '.join(REAL_VOICES)}: synthetic ones are disturbed.", file=sys.stderr)
+    chosen = spread(real or clips, most)
     others = [clip.sound for clip in clips if clip.voice not in REAL_VOICES]
     speech = [(at_level(clip.sound), clip.style, points_of(clip.weights)) for clip in chosen]
     speech += [(at_level(sound), None, None) for sound in recordings]
     clean = [points_of(stage.spoken(sound, style)) for sound, style, _ in tqdm(speech, desc="clean")]
     usual = float(np.mean([lip_gap(points).std() for points in clean]))
     talkers = others if len(others) > 1 else [sound for sound, *_ in speech]
-    return {"sounds": len(speech), "clips_with_truth": len(chosen), "gap_deviation_on_speech": round(usual, 4),
+    return {"sounds": len(speech), "clips_with_truth": len(chosen), "gap_deviation_on_speech": rounded(usual, 4),
             "no_speech": {name: _flapping(stage, takes, usual) for name, takes in tqdm(no_speech(rng, talkers).items())},
             "speech": {name: _disturbed(stage, speech, clean, change)
                        for name, change in tqdm(disturbances(rng, talkers).items())}}  # fmt: skip
@@ -53,8 +57,8 @@ def robustness(stage: Stage, clips: list[DraftClip], recordings: list[np.ndarray
 def _flapping(stage: Stage, takes: list[np.ndarray], usual: float) -> dict:
     """`of_speech`: % of the usual deviation, in the worst take; `widest`: % of the eye distance."""
     gaps = [lip_gap(points_of(stage.spoken(sound))) for sound in takes]
-    return {"of_speech": round(100 * max(float(gap.std()) for gap in gaps) / usual, 1),
-            "widest": round(100 * max(float(gap.max()) for gap in gaps), 2),
+    return {"of_speech": rounded(100 * np.max([gap.std() for gap in gaps]) / usual, 1),
+            "widest": rounded(100 * np.max([gap.max() for gap in gaps]), 2),
             "finite": all(bool(np.isfinite(gap).all()) for gap in gaps)}  # fmt: skip
 
 
@@ -71,5 +75,5 @@ def _disturbed(stage: Stage, speech: list[tuple], clean: list[np.ndarray], chang
             errors = [landmark_distance(truth, made, align=False).mean() for made in (before, points)]
             changes.append(float(errors[1] - errors[0]))
     gap_r, distance, amplitude = zip(*rows, strict=True)
-    return {"gap_r": with_interval(gap_r), "distance": with_interval(distance), "amplitude": round(mean_of(amplitude), 3),
+    return {"gap_r": with_interval(gap_r), "distance": with_interval(distance), "amplitude": rounded(mean_of(amplitude), 3),
             "m_lmd_change": with_interval(changes), "finite": finite}  # fmt: skip

@@ -3,7 +3,6 @@ import os
 import subprocess
 import sys
 import time
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +29,13 @@ print(imported - before, made - imported, time.perf_counter() - made)
 """
 
 
-def speed(path: Path | None, sounds: list[np.ndarray]) -> dict:
+def speed(path: Path, sounds: list[np.ndarray]) -> dict:
     """`real_time_factor`, `p50_ms`, `p99_ms` of steps of 40 ms; `start_s` with its parts; `state_bytes`, `weights_bytes`;
     `load_before`.
 
     A step is everything that the node computes for 40 ms of sound: features, network, life, landmarks.
     """
     load = round(os.getloadavg()[0], 2)  # other work on the machine: it shows in every time
-    path = path or Path(str(resources.files("atl_landmark_node") / "data" / "speech_landmarks.onnx"))
     stream = LandmarkStream(SpeechModel(path=path))
     times = []
     for sound in sounds:
