@@ -58,7 +58,7 @@ def judge(displacement: Callable[[Utterance], np.ndarray], held: list[Utterance]
 
 def score(figures: dict) -> float:
     """One number of `judge`'s figures for early stopping, less is better: 1 - r and M-LMD over the mean face's, averaged."""
-    return float(np.mean([1 - rows["net"]["gap_r"] + rows["net"]["m_lmd_percent"] / rows["mean"]["m_lmd_percent"]
+    return float(np.mean([1 - np.nan_to_num(rows["net"]["gap_r"]) + rows["net"]["m_lmd_percent"] / rows["mean"]["m_lmd_percent"]
                           for rows in figures.values()]))  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def _figures(utterances: list[Utterance], made: list[np.ndarray]) -> dict:
         ratios.append(gap_amplitude(a, b))
         distances.append(landmark_distance(real, fake, align=False).mean())  # weights alone: there is no pose to take out
     return {"gap_r": round(mean_of(correlations), 3), "gap_amplitude": round(mean_of(ratios), 2),
-            "lag_ms": round(1000 * mean_of(lags) / FRAME_RATE),
+            "lag_ms": float(np.round(1000 * mean_of(lags) / FRAME_RATE)),
             "m_lmd_percent": round(float(np.mean(distances)), 3)}  # fmt: skip
 
 

@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--lookahead", type=int, default=10 * LOOKAHEAD, metavar="MS",
                         help="that `stream` hears after a frame: a multiple of 20; the runtime has the default")  # fmt: skip
     parser.add_argument("--sync", type=float, default=None, help="weight of the sync critic (default: the model's)")
+    parser.add_argument("--rate", type=float, help="highest learning rate (default: the model's)")
     parser.add_argument("--begin", type=Path, help="another run's best.safetensors, whose network this one goes on with")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--every", type=int, default=500, help="steps between looks at the held-out clips, and checkpoints")
@@ -63,8 +64,9 @@ def main() -> None:
     if arguments.begin:
         trainee.net.load_state_dict(load_file(arguments.begin))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    optimiser = torch.optim.AdamW(trainee.parameters(), trainee.learning_rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, trainee.learning_rate, arguments.steps, pct_start=0.05)
+    rate = arguments.rate or trainee.learning_rate
+    optimiser = torch.optim.AdamW(trainee.parameters(), rate, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, arguments.steps, pct_start=0.05)
     keep = {"trainee": trainee, "optimiser": optimiser, "schedule": schedule}
     last, told = arguments.out / "last.pt", {"step": 0, "hours": 0.0, "best": float("inf"), "waited": 0}
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # torchrun says so
