@@ -17,7 +17,7 @@ from atl_landmark_node.model import CURRENT, LOOKAHEAD, PAST, WINDOW, SpeechMode
 
 LOOKAHEAD_SAMPLES = LOOKAHEAD * HOP
 _SPEECH = np.array([WEIGHT[name] for name in SPEECH_WEIGHTS])
-CONCEALED = 960  # samples of a gap (60 ms) that are filled with sound
+CONCEALED = 960  # samples (60 ms): gaps that are filled with sound
 BLEND_FRAMES = 3  # 120 ms from where an interrupted mouth was to where the new stream has it: no jump
 
 
@@ -77,13 +77,22 @@ class LandmarkStream:
         self._from, self._blend = self._spoken, BLEND_FRAMES
 
     def skip(self, samples: int) -> Iterator[LandmarkFrame]:
-        """Bridge a gap in the sound, so that media time stays right: the last sound backwards and fading, then silence.
+        """Bridge a gap in the sound, so that media time stays right.
 
-        Packet-loss concealment as telephones do it (ITU-T G.711, Appendix I, repeats a pitch period): most gaps are a chunk or
-        two, and a hole in a vowel would be heard as a closure.
+        A chunk or two are filled with the last sound backwards and fading, as telephones conceal lost packets (ITU-T G.711,
+        Appendix I, repeats a pitch period): a hole in a vowel would be heard as a closure. A longer gap is silence, and what
+        the network remembered before it comes back after it: it was not the speaker who fell silent.
         """
-        echo = self._heard[::-1] * np.linspace(1, 0, CONCEALED, dtype=np.float32)
-        yield from self.push(np.concatenate([echo, np.zeros(max(0, samples - CONCEALED), np.float32)])[:samples])
+        if samples <= CONCEALED:
+            yield from self.push((self._heard[::-1] * np.linspace(1, 0, CONCEALED, dtype=np.float32))[:samples])
+            return
+        waiting, remembered = LOOKAHEAD // CURRENT, None  # frames of sound that only wait for what comes after them
+        for count, frame in enumerate(self.push(np.zeros(samples, np.float32)), 1):
+            if count == waiting:
+                remembered = self._state
+            yield frame
+        if remembered is not None:
+            self._state = remembered
 
     def push(self, samples: np.ndarray) -> Iterator[LandmarkFrame]:
         """Frames that these samples (n,) float32, 16 kHz, complete."""
