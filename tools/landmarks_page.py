@@ -13,7 +13,8 @@ INTRODUCTION = """
 `python -m atl_training.landmarks.report --draft draft --grid grid_shards --speech-folder SPEECH --out docs/landmarks.json`.
 The stage as it runs: its stream, its OpenVINO graph, its gate. Held-out clips; means over clips with 95 % bootstrap intervals.
 Distances are in % of the distance between the outer eye corners. "Mean motion" is the mean of the judged clips' own true motion,
-"nearest viseme" knows the phonemes and shows each one's static mouth, "energy jaw" opens the jaw with the loudness.
+"nearest viseme" knows the phonemes and shows each one's static mouth, "energy jaw" opens the jaw with the loudness. "kflm" is the
+shipped one of 1,200 steps beside our 7,600: for a fair comparison see the end of this section.
 
 No network was trained on these clips, but early stopping looked at them, and so did whoever chose the gate's thresholds: this
 is validation, not a test.
@@ -96,7 +97,7 @@ def landmarks_section(figures: dict, arms: list[dict]) -> str:
     """Markdown of the whole section, of figures and of compared trainings; what wasn't measured is left out."""
     if not figures:
         return comparisons(arms)
-    parts = [INTRODUCTION, *mixed(figures), table(["", "aim", "is", ""], aims(figures))]
+    parts = [INTRODUCTION, *mixed(figures), table(["", "aim", "is", ""], aims(figures, arms))]
     for style, how in (("rules", "rules"), ("real", "a real man's replayed motion")):
         if told := figures.get("draft", {}).get(style):
             true_mm = told["rows"]["ground truth"].get("teeth", {}).get("true_mm")
@@ -128,7 +129,7 @@ def mixed(figures: dict) -> list[str]:
     return lines
 
 
-def aims(figures: dict) -> list[list[object]]:
+def aims(figures: dict, arms: list[dict]) -> list[list[object]]:
     """Rows what, aim, figure, met or not met; only of what was measured."""
     rows = []
 
@@ -142,7 +143,7 @@ def aims(figures: dict) -> list[list[object]]:
         aim(f"lip-gap r, {where}", "≥ 0.9", ours["gap_r"][0], least=0.9)
         aim(f"/m b p/ in the frames in which the true lips are closed, {where}", "closed in ≥ 95 %", ours["closures"]["closed"],
             " %", least=95)  # fmt: skip
-        _beside_kflm(aim, where, told["rows"])
+    _beside_kflm(aim, arms)
     for portrait in PORTRAITS if "grid" in figures else ():
         _of_grid(aim, f"GRID, portrait: {portrait}", figures["grid"][portrait])
     if "sync" in figures:
@@ -163,11 +164,14 @@ def number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _beside_kflm(aim, where: str, rows: dict) -> None:
-    if "kflm" in rows:
-        ours, kflm = (rows[name]["m_lmd"][0] for name in (OURS, "kflm"))
-        more = round(100 * (ours / kflm - 1), 1) if ours is not None and kflm else None
-        aim(f"M-LMD over that of kflm, {where}", "≤ +5 %", more, " %", most=5)
+def _beside_kflm(aim, arms: list[dict]) -> None:
+    """At equal data and steps; the shipped `stream` was trained longer than the shipped `kflm`."""
+    usual, kflm = ([row for row in arms if row["model"] == model and row["sync"] != 0 and row["lookahead_ms"] in (80, None)]
+                   for model in ("stream", "kflm"))  # fmt: skip
+    for style in ("rules", "real") if len(usual) == len(kflm) == 1 else ():
+        ours, theirs = (rows[0][style]["m_lmd_percent"] for rows in (usual, kflm))
+        aim(f"M-LMD of stream over that of kflm at equal data and steps ({style})", "≤ +5 %", 100 * (ours / theirs - 1), " %",
+            most=5)  # fmt: skip
 
 
 def _of_grid(aim, where: str, rows: dict) -> None:
@@ -178,7 +182,6 @@ def _of_grid(aim, where: str, rows: dict) -> None:
         ours["gap_r_near"][0], least=0.8)  # fmt: skip
     aim(f"M-LMD below mean motion's, {where}", "≥ 35 %", ours["below_mean_motion"], " %", least=35)
     aim(f"M-LMD, {where}", f"below every baseline ({best:.2f} %)", ours["m_lmd"][0], " %", most=best)
-    _beside_kflm(aim, where, rows)
 
 
 def _of_robustness(aim, rows: list, told: dict) -> None:
