@@ -138,9 +138,11 @@ def test_what_was_recorded_is_made_again(recorded):
         frame, marks = again[key].landmarks, live[key].frame
         assert np.array_equal(np.float32(frame.points), marks.points)
         assert np.array_equal(np.float32(frame.weights), marks.weights)
-    seen, compared = dict(pictures(bag)), 0  # the first ones may have come before the recorder was discovered
-    for _, frame in zip(range(25), Rerun(bag, driven_by="landmarks"), strict=False):
-        if frame.stamp_ns in seen:
+    # a picture is what it is by the four frames that end with it (unet.py): one that followed a dropped frame isn't made again
+    seen, compared, unbroken = dict(pictures(bag)), 0, 0
+    for _, frame in zip(range(40), Rerun(bag, driven_by="landmarks"), strict=False):
+        unbroken = unbroken + 1 if frame.stamp_ns in seen else 0
+        if unbroken >= 4:
             assert np.array_equal(frame.picture, seen[frame.stamp_ns]), f"frame {frame.index}"
             compared += 1
     assert compared >= 3
