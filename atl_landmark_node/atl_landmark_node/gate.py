@@ -1,7 +1,7 @@
 """How far sound may move a mouth: not at all where nobody speaks, and by as much as the style asks for."""
 import numpy as np
 
-OPEN_AT, SHUT_AT = 0.2, 0.02  # probability of speech at which the mouth follows fully, and not at all; higher ones (.5, .15) cost .03 of r
+OPEN_AT, SHUT_AT = 0.2, 0.02  # probability of speech at which the mouth follows fully, and not at all; .5, .15 cost .03 of r
 
 
 def speech_gate(probability):
