@@ -166,7 +166,8 @@ def number(value: float) -> str:
 
 def _beside_kflm(aim, arms: list[dict]) -> None:
     """At equal data and steps; the shipped `stream` was trained longer than the shipped `kflm`."""
-    usual, kflm = ([row for row in arms if row["model"] == model and row["sync"] != 0 and row["lookahead_ms"] in (80, None)]
+    usual, kflm = ([row for row in arms if row["model"] == model and row["sync"] != 0 and row["lookahead_ms"] in (80, None)
+                    and row.get("encoder", "logmel") == "logmel"]
                    for model in ("stream", "kflm"))  # fmt: skip
     for style in ("rules", "real") if len(usual) == len(kflm) == 1 else ():
         ours, theirs = (rows[0][style]["m_lmd_percent"] for rows in (usual, kflm))

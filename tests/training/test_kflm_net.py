@@ -1,6 +1,4 @@
-"""The paper's landmark network: its splines, its time, its emotion, its loss, its export and what it may hear."""
-import importlib.util
-
+"""The paper's landmark network: its splines, its time, its emotion, its loss and its export."""
 import numpy as np
 import pytest
 
@@ -10,12 +8,11 @@ import torch
 
 from atl_face.emotion import LABELS, Expression
 from atl_face.errors import UserError
-from atl_landmark_node import features, kan
+from atl_landmark_node import kan
 from atl_landmark_node.face_model import average_neutral
 from atl_landmark_node.kan import Kan, KanLayer, basis
 from atl_landmark_node.kflm import INPUTS, KflmModel, kflm_landmarks_of
 from atl_landmark_node.kflm_net import REACH, KflmNet, LocalAttention, kflm_loss
-from atl_training.landmarks import encoders
 
 SOUND = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
 
@@ -156,35 +153,3 @@ def test_a_network_of_another_encoder_is_refused(tmp_path):
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), tmp_path / "a.onnx")
     with pytest.raises(UserError, match="hears 288 features"):
         KflmModel(path=tmp_path / "a.onnx")
-
-
-def test_log_mel_is_four_frames_of_the_runtimes_features_side_by_side():
-    heard = encoders.load_encoder("log_mel")(SOUND[:-100])
-    assert heard.shape == (25, 4 * features.MELS)
-    assert np.array_equal(heard[:24].reshape(96, -1), features.log_mel(SOUND)[:96])
-
-
-def test_other_rates_are_interpolated_to_the_frames_middles():
-    hop, window = 384, 895
-    middles = hop * np.arange(60) + window / 2  # a feature that tells the time it is about
-    made = encoders.to_frames(middles[:, None].astype(np.float32), hop, window, 25)[:, 0]
-    assert np.allclose(made[1:], 640 * (np.arange(1, 25) + 0.5)) and made[0] == window / 2  # nothing lies before the first
-
-
-@pytest.mark.skipif(importlib.util.find_spec("moonshine_voice") is None, reason="pip install moonshine-voice==0.0.73")
-def test_moonshine_hears_every_frame_where_it_is():
-    encoder = encoders.load_encoder("moonshine")
-    silence = 1e-3 * SOUND
-    changed = silence.copy()
-    changed[10 * 640:11 * 640] += 0.3 * SOUND[:640]
-    a, b = encoder(silence), encoder(changed)
-    assert a.shape == (25, 288) and abs(int(np.argmax(np.abs(a - b).sum(1))) - 10) <= 1
-
-
-def test_what_an_encoder_lacks_is_told_in_a_sentence(tmp_path):
-    with pytest.raises(UserError, match="no encoder 'hubert'"):
-        encoders.load_encoder("hubert")
-    with pytest.raises(UserError, match="folder"):
-        encoders.load_encoder("wav2vec2")
-    with pytest.raises(UserError, match="wav2vec2"):
-        encoders.load_encoder("wav2vec2", tmp_path)

@@ -10,17 +10,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("scipy", reason="augmentation needs scipy")
 torch = pytest.importorskip("torch", reason="torch isn't installed: the training environment has it (make training)")
 
 from safetensors.torch import load_file  # noqa: E402
 
+from atl_face.emotion import LABELS  # noqa: E402
 from atl_face.topology import MOUTH, SPEECH_WEIGHTS  # noqa: E402
 from atl_landmark_node.features import MELS  # noqa: E402
 from atl_landmark_node.model import CURRENT, LOOKAHEAD  # noqa: E402
+from atl_training import noises  # noqa: E402
 from atl_training.augment import other_throat  # noqa: E402
+from atl_training.landmarks import no_speech  # noqa: E402
+from atl_training.landmarks.arms import row_of  # noqa: E402
 from atl_training.landmarks.critic import SyncCritic  # noqa: E402
-from atl_training.landmarks.data import ECHOES, Batches, load_shards  # noqa: E402
+from atl_training.landmarks.data import ECHOES, Batches, Utterance, load_shards, spread  # noqa: E402
+from atl_training.landmarks.judge import judge  # noqa: E402
 from atl_training.landmarks.losses import MouthLoss  # noqa: E402
+from atl_training.landmarks.models import StreamTrainee  # noqa: E402
+from atl_training.landmarks.report.emotions import interval_of_ratio  # noqa: E402
+from atl_training.landmarks.train import clip_gradients  # noqa: E402
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "corpus_sample"
 
@@ -33,8 +42,17 @@ def command(out: Path, *options: str, launcher: tuple = (), program: tuple = MOD
     return [sys.executable, *launcher, *program, "--shards", SAMPLE, "--out", out, "--threads", "1", *options]
 
 
+def folder(out: Path) -> Path:
+    """A run's folder, in which the sounds that are no speech are noise: to make them takes 16 s."""
+    if not out.exists():
+        out.mkdir()
+        np.save(out / no_speech.FILE, np.random.default_rng(0).standard_normal((noises.KEPT, 800), np.float32))
+    return out
+
+
 def train(out: Path, *options: str, **how) -> Path:
     """The folder of a finished run."""
+    folder(out)
     subprocess.run(command(out, *options, **how), check=True, capture_output=True, timeout=280)
     return out
 
@@ -96,8 +114,67 @@ def test_batches_come_as_often_as_said_and_the_same_for_a_seed():
     assert len({batch[0].tobytes() for batch in first}) >= 6 / ECHOES
 
 
+def test_sounds_that_are_no_speech_are_made_once_and_stay_the_same(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(noises, "_given", None)
+    monkeypatch.setattr(noises, "made", lambda: made.append(1) or [np.arange(5, dtype=np.float32)] * noises.KEPT)
+    before = noises.a_stretch(np.random.default_rng(1), 8)
+    no_speech.keep(tmp_path)
+    no_speech.keep(tmp_path)
+    assert len(made) == 2 and [path.name for path in tmp_path.iterdir()] == [no_speech.FILE]
+    no_speech.use(tmp_path)
+    assert np.array_equal(noises.a_stretch(np.random.default_rng(1), 8), before) and len(made) == 2
+
+
+def test_a_critics_gradient_doesnt_shorten_the_networks():
+    trainee = StreamTrainee(LOOKAHEAD)
+    for value in trainee.net.parameters():
+        value.grad = torch.full_like(value, 1e-5)
+    for value in trainee.critic.parameters():
+        value.grad = torch.full_like(value, 10.0)
+    clip_gradients(trainee)
+    assert all((value.grad == 1e-5).all() for value in trainee.net.parameters())
+    norm = torch.stack([value.grad.norm() for value in trainee.critic.parameters()]).norm()
+    assert norm == pytest.approx(1, rel=1e-3)
+
+
+def test_what_is_judged_is_spread_over_all_that_is_held_out():
+    assert spread(list(range(10)), 4) == [0, 3, 6, 9] and spread([1, 2], 4) == spread([1, 2], 0) == [1, 2]
+    jaw = np.zeros((40, len(SPEECH_WEIGHTS)), np.float32)
+    jaw[:, SPEECH_WEIGHTS.index("jawOpen")] = np.sin(np.arange(40)) ** 2
+    silent = Utterance("silent", np.zeros(25600, np.int16), jaw, np.zeros(40, bool), 1, True)
+    held = [Utterance(f"{k}", np.zeros(25600, np.int16), jaw, np.ones(40, bool), 1, True) for k in range(9)] + [silent]
+    seen = []
+    figures = judge(lambda u: seen.append(u.name) or np.zeros((40, 68, 3)), held, most=3)
+    assert seen == ["0", "4", "8"] and figures["real"]["utterances"] == 3
+
+
+def test_the_interval_of_a_ratio_tells_how_few_the_clips_are():
+    def cases(clips: int, wrong: int) -> list:
+        """So many clips with every emotion; in the first ones of them all are taken for neutral."""
+        return [(label, "neutral" if clip < wrong else label) for clip in range(clips) for label in LABELS]
+
+    assert interval_of_ratio(cases(6, 0), cases(16, 0)) == [100, 100]
+    few, many = interval_of_ratio(cases(6, 0), cases(8, 2)), interval_of_ratio(cases(6, 0), cases(80, 20))
+    ratio = 100 * (0.75 + 0.25 / len(LABELS))
+    assert few[0] < many[0] < ratio < many[1] < few[1] and few[1] - few[0] > 2 * (many[1] - many[0])
+    assert interval_of_ratio(cases(6, 2), cases(80, 20))[1] > 100  # an unsure truth makes the ratio unsure
+    assert interval_of_ratio([("happy", "sad"), ("sad", "sad")], cases(4, 0)) == [200, 200]  # emotions count alike
+
+
+def test_an_arm_without_the_sync_critic_is_told_apart(tmp_path):
+    run = train(tmp_path / "alone", "--steps", "2", "--sync", "0")
+    row = row_of(run, "alone")
+    assert row["sync"] == 0 and row["model"] == "stream" and row["steps"] == 2 and row["rules"]["m_lmd_percent"] > 0
+    assert not any(name.startswith("critic") for name in torch.load(run / "last.pt")["trainee"])
+
+    state = torch.load(run / "last.pt")
+    torch.save({name: value for name, value in state.items() if name != "arguments"}, run / "last.pt")
+    assert "steps not told" in refusal(run, "--steps", "2", "--sync", "0")  # of before runs told them
+
+
 def test_a_run_goes_on_after_a_kill_and_is_exported(tmp_path):
-    run, options = tmp_path / "run", ("--steps", "12", "--every", "6")
+    run, options = folder(tmp_path / "run"), ("--steps", "12", "--every", "6")
     last = run / "last.pt"
     with subprocess.Popen(command(run, *options), stderr=subprocess.DEVNULL) as process:
         while not last.exists() and process.poll() is None:

@@ -17,7 +17,7 @@ def no_speech(rng: np.random.Generator, count: int) -> np.ndarray:
 
 def a_stretch(rng: np.random.Generator, count: int) -> np.ndarray:
     """As `no_speech`, cut at random from sounds that were made once and are kept: drawing is part of every training step."""
-    recording = _recorded()[rng.integers(KEPT)]
+    recording = (made() if _given is None else _given)[rng.integers(KEPT)]
     begin = rng.integers(len(recording) - count) if count < len(recording) else 0
     return np.resize(recording[begin:], count)
 
@@ -69,8 +69,18 @@ def machine(rng: np.random.Generator, count: int) -> np.ndarray:
 KINDS = np.array([coloured, music, knocks, machine], object)
 
 
+_given = None
+
+
+def give(sounds: np.ndarray) -> None:
+    """Let this process draw from sounds (KEPT, n) that were made before."""
+    global _given
+    _given = sounds
+
+
 @lru_cache(maxsize=1)
-def _recorded() -> list[np.ndarray]:
+def made() -> list[np.ndarray]:
+    """All the sounds; 16 s of a core."""
     rng = np.random.default_rng(KEPT)
     return [no_speech(rng, KEPT_S * SAMPLE_RATE).astype(np.float32) for _ in range(KEPT)]
 

@@ -1,4 +1,4 @@
-"""Trainings beside each other that differ in one thing: look-ahead, network, sync critic.
+"""Trainings beside each other that differ in one thing: look-ahead, network, its encoder, sync critic.
 
     python -m atl_training.landmarks.arms RUN... [--arm NAME MS FOLDER]... --out docs/landmark_arms.json
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from atl_face.errors import UserError
 from atl_landmark_node.model import STYLES
-from atl_training.landmarks.models import SYNC_LOSS
+from atl_training.landmarks.models import LOG_MEL, SYNC_LOSS
 from atl_training.tool import run_tool
 
 KFLM, STREAM = "kflm", "stream"
@@ -43,8 +43,9 @@ def told_by_name(folder: str, ms: str, steps: int | None) -> dict:
 
 
 def row_of(run: Path, name: str, arguments: dict | None = None) -> dict:
-    """A run's line: `name`, `model`, `lookahead_ms` and `sync` (None for kflm: it hears the whole utterance, without a critic),
-    `steps` trained (None: not known), `best_step`, `hours` to the best look, and the network's figures for each style.
+    """A run's line: `name`, `model`, `encoder`, `lookahead_ms` and `sync` (None for kflm: it hears the whole utterance, without
+    a critic; 0 for a `stream` without one), `steps` trained (None: not known), `best_step`, `hours` to the best look, and the
+    network's figures for each style.
 
     Args:
         arguments: of a run whose metrics.json has none; what metrics.json says goes before.
@@ -61,8 +62,9 @@ def row_of(run: Path, name: str, arguments: dict | None = None) -> dict:
         raise UserError(f"{run} doesn't tell its arguments: use --arm NAME MS {run}.")
     stream = told["model"] == STREAM
     sync = SYNC_LOSS if told["sync"] is None else told["sync"]
-    return {"name": name, "model": told["model"], "lookahead_ms": told["lookahead"] if stream else None,
-            "sync": sync if stream else None, "steps": told["steps"], "best_step": metrics["step"], "hours": metrics["hours"],
+    return {"name": name, "model": told["model"], "encoder": told.get("encoder", LOG_MEL),
+            "lookahead_ms": told["lookahead"] if stream else None, "sync": sync if stream else None, "steps": told["steps"],
+            "best_step": metrics["step"], "hours": metrics["hours"],
             **{style: metrics[style]["net"] for style in STYLES if style in metrics}}  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from atl_face.stream import FRAME_SAMPLES
 from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
 from atl_training.augment import degrade_sound, lose_chunks, other_throat
+from atl_training.landmarks.encoders import Encoder
 from atl_training.landmarks.fit import closed_neutral, fit_speech_weights
 from atl_training.noises import a_stretch
 from atl_training.shards import Sample, read_shards, share_alike
@@ -58,10 +59,11 @@ class Batches:
 
     Args:
         frames: landmark frames of an excerpt.
-        lookahead: feature frames after them.
+        lookahead: feature frames (10 ms) after them.
         real_share: of a batch that is drawn from the real speaker.
         silent_share: of a batch that is no speech at all (`noises`, or silence), with a mouth at rest.
         babble_share: of a batch that has another voice behind it, up to as loud.
+        encoder: what hears the sound, 25 times a second; None: log-mel frames of 10 ms.
 
     Raises:
         UserError: there is nothing to draw from.
@@ -69,13 +71,13 @@ class Batches:
 
     def __init__(self, utterances: list[Utterance], frames: int, batch: int, seed: int | list[int],
                  lookahead: int = LOOKAHEAD, real_share: float = 0.4, silent_share: float = 0.12,
-                 babble_share: float = 0.1):  # fmt: skip
+                 babble_share: float = 0.1, encoder: Encoder | None = None):  # fmt: skip
         if not utterances:
             raise UserError("No clip is left to train on: all are held out, or share-alike.")
         self._rng = np.random.default_rng(seed)
         self._pools = [[u for u in utterances if u.style == style] for style in range(len(STYLES))]
         self._frames, self._batch, self._real_share, self._silent = frames, batch, real_share, silent_share
-        self._lookahead, self._babble = lookahead, babble_share
+        self._lookahead, self._babble, self._encoder = lookahead, babble_share, encoder
 
     def ahead(self, count: int = 4):
         """Endless batches of `draw`, made in a background thread; each comes ECHOES times, among others (Choi et al., "Faster
@@ -100,7 +102,8 @@ class Batches:
             yield waiting.pop(shuffle.integers(len(waiting)))
 
     def draw(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """features (B, 4 T + lookahead, MELS), weights (B, T, n), speaking (B, T), style (B, len(STYLES))."""
+        """features (B, 4 T + lookahead, MELS), or (B, T + lookahead / 4, width) of an encoder; weights (B, T, n), speaking
+        (B, T), style (B, len(STYLES))."""
         rows = [self._row() for _ in range(self._batch)]
         return tuple(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True))
 
@@ -124,7 +127,17 @@ class Batches:
             sound = np.clip(sound + 10 ** (-rng.uniform(0, 20) / 20) * behind, -1, 1).astype(np.float32)
         style = np.zeros(len(STYLES))
         style[utterance.style] = 1
-        return other_throat(rng, log_mel(lose_chunks(rng, degrade_sound(rng, sound)))), weights, speaking, style
+        return self._heard(lose_chunks(rng, degrade_sound(rng, sound))), weights, speaking, style
+
+    def _heard(self, sound: np.ndarray) -> np.ndarray:
+        return self._encoder.disturbed(self._rng, sound) if self._encoder else other_throat(self._rng, log_mel(sound))
+
+
+def spread(items: list, most: int) -> list:
+    """At most so many of a list, evenly from all of it; 0: all."""
+    if not most or len(items) <= most:
+        return items
+    return [items[i] for i in np.linspace(0, len(items) - 1, most).astype(int)]
 
 
 def _excerpt(array: np.ndarray, start: int, length: int) -> np.ndarray:

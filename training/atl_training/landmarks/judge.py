@@ -14,7 +14,7 @@ from atl_face.stream import FRAME_RATE, FRAME_SAMPLES
 from atl_face.topology import SPEECH_WEIGHTS, WEIGHT, lip_gap
 from atl_landmark_node.face_model import load_basis
 from atl_landmark_node.model import LOOKAHEAD, STYLES
-from atl_training.landmarks.data import Utterance, load_shards
+from atl_training.landmarks.data import Utterance, load_shards, spread
 from atl_training.tool import run_tool
 
 _BASIS, _NEUTRAL = load_basis()
@@ -42,10 +42,12 @@ def judge(displacement: Callable[[Utterance], np.ndarray], held: list[Utterance]
 
     Args:
         displacement: an utterance -> what the network moves the average face by, (T, 68, 3) eye distances.
+        most: clips of a style at most, evenly from all of them: they lie in the order of people; 0: all.
     """
     result = {}
     for index, style in enumerate(STYLES):
-        chosen = [u for u in held if u.style == index and len(u.weights) > 2 * MAX_LAG + 10 and u.speaking.any()][:most]
+        spoken = [u for u in held if u.style == index and len(u.weights) > 2 * MAX_LAG + 10 and u.speaking.any()]
+        chosen = spread(spoken, most)
         if not chosen:
             continue
         mean = np.mean([u.weights.mean(0) for u in chosen], axis=0)
@@ -81,16 +83,16 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, nargs="+", required=True, help="networks to compare (safetensors)")
-    parser.add_argument("--model", choices=MODELS, default="stream", help="what they are")
-    parser.add_argument("--lookahead", type=int, default=10 * LOOKAHEAD, metavar="MS", help="of `stream`")
+    parser.add_argument("--model", choices=MODELS, default="stream", help="what they are, of older files: newer ones tell")
+    parser.add_argument("--lookahead", type=int, default=10 * LOOKAHEAD, metavar="MS", help="of `stream`, likewise")
+    parser.add_argument("--encoder-weights", type=Path, metavar="DIR", help="of networks that hear wav2vec2")
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="their held-out clips are judged")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
+    trainees = {str(path): load_trainee(path, arguments.model, arguments.lookahead // 10, arguments.encoder_weights)
+                for path in arguments.weights}  # fmt: skip
     held = [utterance for utterance in load_shards(arguments.shards) if utterance.held]
-    result = {}
-    for path in arguments.weights:
-        trainee = load_trainee(arguments.model, path, arguments.lookahead // 10)
-        result[str(path)] = judge(trainee.displacement, held)
+    result = {path: judge(trainee.displacement, held) for path, trainee in trainees.items()}
     arguments.out.write_text(json.dumps(result, indent=1))
     print(json.dumps(result, indent=1))
 

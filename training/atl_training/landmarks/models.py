@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch.func import functional_call
 
@@ -11,25 +12,28 @@ from atl_face.emotion import LABELS, Expression
 from atl_face.errors import UserError
 from atl_landmark_node.expression import expression_weights
 from atl_landmark_node.face_model import load_basis
-from atl_landmark_node.features import HOP, MELS, log_mel
+from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.kflm_net import KflmNet, kflm_loss
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
 from atl_landmark_node.net import SpeechNet
 from atl_training.landmarks.critic import SyncCritic
 from atl_training.landmarks.data import Utterance
+from atl_training.landmarks.encoders import Encoder, LogMel, load_encoder
 from atl_training.landmarks.export import export
 from atl_training.landmarks.kflm_export import export_kflm
 from atl_training.landmarks.losses import MouthLoss
 
+LOG_MEL = LogMel.name
 SYNC_LOSS = 0.03
 SYNC_FROM = 0.2  # share of the steps after which the critic is listened to: it has to learn first
 
 
-def heard(utterance: Utterance, lookahead: int) -> torch.Tensor:
-    """Log-mel features (1, 4 T + lookahead, MELS) of an utterance of T frames; silence follows it."""
+def heard(utterance: Utterance, lookahead: int, encoder: Encoder | None = None) -> torch.Tensor:
+    """Features of an utterance of T frames, silence follows it: log-mel ones (1, 4 T + lookahead, MELS), or an encoder's
+    (1, T + lookahead / 4, width)."""
     need = (len(utterance.weights) * CURRENT + lookahead) * HOP
     sound = np.pad(utterance.sound.astype(np.float32) / 32768, (0, max(0, need - len(utterance.sound))))[:need]
-    return torch.from_numpy(log_mel(sound))[None]
+    return torch.from_numpy(encoder.once(sound) if encoder else log_mel(sound))[None]
 
 
 class StreamTrainee(torch.nn.Module):
@@ -40,9 +44,13 @@ class StreamTrainee(torch.nn.Module):
     """
 
     learning_rate = 1.5e-3
+    encoder = None  # but the log-mel frames of 10 ms
 
-    def __init__(self, lookahead: int, sync: float | None = None):
+    def __init__(self, lookahead: int, sync: float | None = None, encoder: str = LOG_MEL, folder: Path | None = None):
         super().__init__()
+        if encoder != LOG_MEL:
+            raise UserError("stream answers while it hears, so log-mel is all that it can hear: --encoder is for kflm.")
+        self.told = {"model": "stream", "lookahead": str(lookahead)}
         self.net, self.loss = SpeechNet(lookahead), MouthLoss()
         self.sync = SYNC_LOSS if sync is None else sync
         self.critic = SyncCritic() if self.sync else None
@@ -75,15 +83,20 @@ class KflmTrainee(torch.nn.Module):
     """`kflm`: every excerpt is put onto another face and with another emotion, so that identity and label have to act.
 
     Beside the features it hears whose articulation is wanted (`STYLES`), as `stream` does.
+
+    Args:
+        encoder, folder: see `load_encoder`.
     """
 
     learning_rate = 7e-4  # attention diverges at the other's rate
 
-    def __init__(self, lookahead: int, sync: float | None = None):
+    def __init__(self, lookahead: int, sync: float | None = None, encoder: str = LOG_MEL, folder: Path | None = None):
         super().__init__()
         if lookahead != LOOKAHEAD or sync is not None:
             raise UserError("kflm hears the whole utterance and has no critic: --lookahead and --sync are for stream.")
-        self.net, self.motion = KflmNet(CURRENT * MELS + len(STYLES)), MouthLoss()
+        self.encoder = load_encoder(encoder, folder)
+        self.told = {"model": "kflm", "encoder": encoder, "encoder_weights": self.encoder.weights}
+        self.net, self.motion = KflmNet(self.encoder.width + len(STYLES)), MouthLoss()
         units = np.stack([expression_weights(Expression(label, level=3)) for label in LABELS])  # (8, 52)
         basis, neutral = load_basis()
         self.register_buffer("feelings", torch.tensor(np.tensordot(units, basis, 1), dtype=torch.float32))  # (8, 68, 3)
@@ -101,8 +114,7 @@ class KflmTrainee(torch.nn.Module):
             return kflm_loss(points.float(), true, speaks.float(), speaking)[1]
 
     def _answer(self, features, neutral, emotion, style):
-        count = features.shape[1] // CURRENT
-        frames = features[:, :CURRENT * (count - LOOKAHEAD // CURRENT)].unflatten(1, (-1, CURRENT)).flatten(2)
+        frames = features[:, :-(LOOKAHEAD // CURRENT)]
         styles = style[:, None].expand(-1, frames.shape[1], -1)
         return self.net(torch.cat([frames, styles], 2), neutral, emotion)
 
@@ -111,18 +123,54 @@ class KflmTrainee(torch.nn.Module):
         style = F.one_hot(torch.tensor([utterance.style]), len(STYLES)).float()
         with torch.inference_mode():
             neutral = self.neutral[None]
-            points, _ = self._answer(heard(utterance, LOOKAHEAD), neutral, torch.zeros(1, len(LABELS)), style)
+            points, _ = self._answer(heard(utterance, LOOKAHEAD, self.encoder), neutral, torch.zeros(1, len(LABELS)), style)
             return (points[0] - neutral).numpy()
 
     def export(self, folder: Path) -> None:
-        export_kflm(self.net, folder / "kflm.onnx")
+        if self.encoder.name == LOG_MEL:
+            export_kflm(self.net, folder / "kflm.onnx")
+        else:
+            print(f"There is no kflm.onnx of this network: the runtime hears log-mel, not {self.encoder.name}.")
 
 
 MODELS = {"stream": StreamTrainee, "kflm": KflmTrainee}
 
 
-def load_trainee(model: str, path: Path, lookahead: int) -> torch.nn.Module:
-    """A trained network of MODELS, ready to be judged; lookahead in feature frames."""
-    trainee = MODELS[model](lookahead)
-    trainee.net.load_state_dict(load_file(path))
+def told_by(path: Path) -> dict[str, str]:
+    """What a file of weights tells about its network (`told` of its trainee); nothing, where it is an older one."""
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except SafetensorError as error:
+        raise UserError(f"{path} is no file of weights (safetensors): {error}.") from error
+
+
+def load_net(trainee: torch.nn.Module, path: Path) -> None:
+    """Weights of a file into a trainee's network.
+
+    Raises:
+        UserError: they are another network's.
+    """
+    told, mine = told_by(path), trainee.told
+    wrong = [f"{name} {told[name]}, not {mine[name]}" for name in mine if told.get(name, mine[name]) != mine[name]]
+    try:
+        if not wrong:
+            trainee.net.load_state_dict(load_file(path))
+    except RuntimeError:  # torch's list of all the shapes
+        wrong = ["its shapes differ"]
+    if wrong:
+        raise UserError(f"{path} holds another network than {mine['model']} with these settings ({'; '.join(wrong)}).")
+
+
+def load_trainee(path: Path, model: str = "stream", lookahead: int = LOOKAHEAD, folder: Path | None = None) -> torch.nn.Module:
+    """A trained network, ready to be judged.
+
+    Args:
+        model, lookahead: of MODELS, and feature frames, of a file that doesn't tell.
+        folder: of its encoder's weights, where it has some that can't be shipped.
+    """
+    told = told_by(path)
+    model, lookahead = told.get("model", model), int(told.get("lookahead", lookahead if model == "stream" else LOOKAHEAD))
+    trainee = MODELS[model](lookahead, encoder=told.get("encoder", LOG_MEL), folder=folder)
+    load_net(trainee, path)
     return trainee.eval()

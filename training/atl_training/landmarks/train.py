@@ -1,6 +1,6 @@
 """Train a sound-to-landmarks network: `stream` (the default at run time) or `kflm` (the paper's).
 
-    python -m atl_training.landmarks.train --shards DIR... --out DIR [--model kflm]
+    python -m atl_training.landmarks.train --shards DIR... --out DIR [--model kflm [--encoder moonshine]]
     torchrun --nproc-per-node N -m atl_training.landmarks.train ...   # N processes share each batch
 
 Seeded and resumable (OUT/last.pt); in the second half of the steps it ends early when the held-out clips say so. Writes
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -26,15 +26,18 @@ from atl_face.errors import UserError
 from atl_face.topology import lip_gap
 from atl_landmark_node.model import LOOKAHEAD, STYLES
 from atl_training.checkpoint import save_checkpoint
+from atl_training.landmarks import no_speech
 from atl_training.landmarks.data import Batches, Utterance, load_shards
+from atl_training.landmarks.encoders import ENCODERS, EXCERPT
 from atl_training.landmarks.judge import judge, points_of, score
-from atl_training.landmarks.models import MODELS
+from atl_training.landmarks.models import MODELS, load_net
 from atl_training.tool import run_tool
 
-FRAMES, BATCH = 75, 32  # 3 s, GRID's clip length
+BATCH = 32  # excerpts of 3 s
+LONGEST_GRADIENT = 1.0  # norm, of each part's gradient
 PATIENCE = 6  # looks without a better one, then training ends
 PATIENT_UNTIL = 0.5  # share of the steps before which no look counts: at OneCycle's high rates none need be better
-ASKED = "model", "lookahead", "sync", "steps", "seed"  # what a run can't change when it goes on
+ASKED = "model", "encoder", "lookahead", "sync", "steps", "seed"  # what a run can't change when it goes on
 
 
 def main() -> None:
@@ -42,6 +45,10 @@ def main() -> None:
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="the studio's clips and loaded real video")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", choices=MODELS, default="stream")
+    parser.add_argument("--encoder", choices=ENCODERS, default=ENCODERS[0],
+                        help="what `kflm` hears the sound with; the runtime has the default")  # fmt: skip
+    parser.add_argument("--encoder-weights", type=Path, metavar="DIR",
+                        help="of wav2vec2: config.json and model.safetensors, as transformers saves them")  # fmt: skip
     parser.add_argument("--lookahead", type=int, default=10 * LOOKAHEAD, metavar="MS",
                         help="that `stream` hears after a frame: a multiple of 20; the runtime has the default")  # fmt: skip
     parser.add_argument("--sync", type=float, default=None, help="weight of the sync critic (default: the model's)")
@@ -55,14 +62,17 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.lookahead % 20 or arguments.lookahead < 0:
         raise UserError("--lookahead must be a multiple of 20 ms, 0 or more.")
+    if arguments.encoder_weights and arguments.encoder != "wav2vec2":
+        raise UserError("--encoder-weights are wav2vec2's: the other encoders need none.")
     if min(arguments.steps, arguments.every) < 1:
         raise UserError("--steps and --every must be 1 or more.")
     torch.manual_seed(arguments.seed)  # the same first weights in every process
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
-    trainee = MODELS[arguments.model](arguments.lookahead // 10, arguments.sync)  # refuses what it can't do
+    heard = arguments.encoder, arguments.encoder_weights
+    trainee = MODELS[arguments.model](arguments.lookahead // 10, arguments.sync, *heard)  # refuses what it can't do
     if arguments.begin:
-        trainee.net.load_state_dict(load_file(arguments.begin))
+        load_net(trainee, arguments.begin)
     arguments.out.mkdir(parents=True, exist_ok=True)
     rate = arguments.rate or trainee.learning_rate
     optimiser = torch.optim.AdamW(trainee.parameters(), rate, weight_decay=0.02)
@@ -70,13 +80,11 @@ def main() -> None:
     keep = {"trainee": trainee, "optimiser": optimiser, "schedule": schedule}
     last, told = arguments.out / "last.pt", {"step": 0, "hours": 0.0, "best": float("inf"), "waited": 0}
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # torchrun says so
-    asked = {name: getattr(arguments, name) for name in ASKED} | {"processes": world}
+    asked = {name: getattr(arguments, name) for name in ASKED}
+    asked |= {"processes": world, "encoder_weights": trainee.told.get("encoder_weights")}
     if last.exists():
         state = torch.load(last)
-        before = state.get("arguments", asked)  # which older checkpoints don't tell
-        if before != asked:
-            raise UserError(f"{arguments.out} holds a run with other settings, and only the same ones can go on ("
-                            + ", ".join(f"{k} {before[k]}" for k in asked if before[k] != asked[k]) + "): choose another --out.")
+        _refuse_others(arguments.out, state.get("arguments", {}), asked)
         for name, part in keep.items():
             part.load_state_dict(state[name])
         told = state["told"]
@@ -89,14 +97,17 @@ def main() -> None:
     held = [u for u in utterances if u.held and _moves(u)]
     if not judge(lambda u: np.zeros((len(u.weights), 68, 3)), held, most=1):
         raise UserError("No held-out clip of --shards can be judged: one must speak, with lips that move, for a second.")
+    if rank == 0:
+        no_speech.keep(arguments.out)
     shared = trainee
     if world > 1:
         dist.init_process_group("gloo")
-        shared = DistributedDataParallel(trainee)
+        shared = DistributedDataParallel(trainee)  # waits for all
+    no_speech.use(arguments.out)
     seed = [arguments.seed, told["step"], rank]  # every process and every resumed run draws anew
     torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-    batches = Batches([u for u in utterances if not u.held], FRAMES, max(1, BATCH // world), seed,
-                      arguments.lookahead // 10).ahead()  # fmt: skip
+    batches = Batches([u for u in utterances if not u.held], EXCERPT, max(1, BATCH // world), seed,
+                      arguments.lookahead // 10, encoder=trainee.encoder).ahead()  # fmt: skip
     log, started = SummaryWriter(arguments.out / "log"), time.time() - 3600 * told["hours"]
     for step in tqdm(range(told["step"], arguments.steps), initial=told["step"], total=arguments.steps, mininterval=10,
                      disable=rank > 0):  # fmt: skip
@@ -106,7 +117,7 @@ def main() -> None:
         loss = sum(parts.values())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trainee.parameters(), 1.0)
+        clip_gradients(trainee)
         optimiser.step()
         schedule.step()
         if step % 50 == 0 and rank == 0:
@@ -123,7 +134,7 @@ def main() -> None:
             told |= {"step": step + 1, "hours": (time.time() - started) / 3600, "waited": told["waited"] + 1 if counts else 0}
             if better:
                 told["best"] = score(figures)
-                _save(trainee.net, arguments.out / "best.safetensors")
+                _save(trainee, arguments.out / "best.safetensors")
                 spent = {"step": step + 1, "hours": round(told["hours"], 2), "processes": world, "arguments": asked}
                 trained_on = {s: sum(u.style == i and not u.held for u in utterances) for i, s in enumerate(STYLES)}
                 (arguments.out / "metrics.json").write_text(json.dumps(figures | spent | {"utterances": trained_on}, indent=1))
@@ -143,6 +154,20 @@ def main() -> None:
         dist.destroy_process_group()
 
 
+def clip_gradients(trainee: torch.nn.Module) -> None:
+    """Each part's gradient to a norm of at most LONGEST_GRADIENT, on its own: a critic that learns fast must not slow the net."""
+    for part in trainee.children():
+        torch.nn.utils.clip_grad_norm_(part.parameters(), LONGEST_GRADIENT)
+
+
+def _refuse_others(out: Path, before: dict, asked: dict) -> None:
+    """Raises UserError unless a run's settings are the same as before; one that doesn't tell them can't go on."""
+    wrong = [f"{name} {before.get(name, 'not told')}" for name in asked if name not in before or before[name] != asked[name]]
+    if wrong:
+        raise UserError(f"{out} holds a run with other settings, and only the same ones can go on ({', '.join(wrong)}): "
+                        "choose another --out.")  # fmt: skip
+
+
 def _agree(told: dict, world: int) -> dict:
     """What rank 0 tells, in every process: all must agree on when to stop."""
     box = [told]
@@ -156,15 +181,15 @@ def _moves(utterance: Utterance) -> bool:
     return lip_gap(points_of(utterance.weights)).std() > FLAT
 
 
-def _save(net: torch.nn.Module, path: Path) -> None:
-    """Weights into a file that is there only when it is complete."""
+def _save(trainee: torch.nn.Module, path: Path) -> None:
+    """Weights, and what network they are of, into a file that is there only when it is complete."""
     partial = path.with_suffix(".part")
-    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, partial)
+    save_file({name: value.contiguous() for name, value in trainee.net.state_dict().items()}, partial, trainee.told)
     partial.replace(path)
 
 
 def _export(trainee: torch.nn.Module, out: Path) -> None:
-    trainee.net.load_state_dict(load_file(out / "best.safetensors"))
+    load_net(trainee, out / "best.safetensors")
     trainee.eval().export(out)
 
 

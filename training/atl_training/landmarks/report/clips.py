@@ -69,13 +69,6 @@ def is_spoken(sample: Sample) -> bool:
     return len(sample.arrays["landmarks"]) > LEAST_FRAMES and bool(sample.arrays.get("speaking", np.ones(1)).any())
 
 
-def spread(items: list, most: int) -> list:
-    """At most so many of a list, evenly from all of it; 0: all."""
-    if not most or len(items) <= most:
-        return items
-    return [items[i] for i in np.linspace(0, len(items) - 1, most).astype(int)]
-
-
 class Stage:
     """The landmark stage as it runs, with the styles that it knows.
 

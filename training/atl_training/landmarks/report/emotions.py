@@ -10,9 +10,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from atl_evaluation.metrics.statistics import RESAMPLES
 from atl_face.align import CropTransform
 from atl_face.emotion import LABELS, Expression
-from atl_training.landmarks.report.clips import DraftClip, Stage, mean_face, spread
+from atl_training.landmarks.data import spread
+from atl_training.landmarks.report.clips import DraftClip, Stage, mean_face
+from atl_training.landmarks.report.figures import rounded
 from atl_training.shards import Sample
 
 LEVEL = 3  # MEAD's strongest
@@ -61,18 +64,43 @@ class Classifier:
 
 
 def emotions(stage: Stage, examples: list[tuple[str, np.ndarray]], clips: list[DraftClip], most: int) -> dict:
-    """How well emotions are recognised in `true` and `generated` motion (see `_recognised`), and `ratio`, the latter's accuracy
-    over the former's, %.
+    """How well emotions are recognised in `true` and `generated` motion (see `_recognised`); `ratio`, the latter's accuracy
+    over the former's, %, and `ratio_interval` (see `interval_of_ratio`).
 
     Args:
         examples: of training people. clips: held-out ones; the sound of at most so many is spoken with every emotion.
     """
     classifier = Classifier(examples)
-    true = [(clip.emotion, clip.moved) for clip in clips if is_strong(clip.emotion, clip.level)]
-    result = {"examples": len(examples), "true": _recognised(classifier, true),
-              "generated": _recognised(classifier, list(_generated(stage, spread(clips, most))))}  # fmt: skip
+    strong = [clip for clip in clips if is_strong(clip.emotion, clip.level)]
+    true = _answers(classifier, [(clip.emotion, clip.moved) for clip in strong])
+    made = _answers(classifier, list(_generated(stage, spread(clips, most))))
+    result = {"examples": len(examples), "true": _recognised(true), "generated": _recognised(made)}
     result["ratio"] = round(100 * result["generated"]["accuracy"] / result["true"]["accuracy"], 1)
+    result["ratio_interval"] = interval_of_ratio(true, made)
     return result
+
+
+def interval_of_ratio(true: list[tuple[str, str]], made: list[tuple[str, str]], seed: int = 0) -> list[float | None]:
+    """The 95 % percentile bootstrap interval of `ratio`, %: ends [low, high], None where a true accuracy of 0 is drawn too often.
+
+    Clips are drawn, as everywhere: true ones within their emotion, since emotions count alike; generated ones with all the
+    emotions that their sound was spoken with. Where every answer is right it has no width, however few the clips.
+
+    Args:
+        true, made: (label, answer) of every case; the latter's clip by clip, with each of `LABELS` once.
+    """
+    rng = np.random.default_rng(seed)
+    right = np.array([label == answer for label, answer in made]).reshape(-1, len(LABELS)).mean(1)
+    drawn = _redrawn(rng, right)
+    by_label = [np.array([label == answer for label, answer in true if label == one]) for one in LABELS]
+    truth = np.mean([_redrawn(rng, group) for group in by_label if len(group)], axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return [rounded(end, 1) for end in np.percentile(100 * drawn / truth, [2.5, 97.5])]
+
+
+def _redrawn(rng: np.random.Generator, values: np.ndarray) -> np.ndarray:
+    """Means (RESAMPLES,) of as many values, drawn with replacement."""
+    return values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
 
 
 def _generated(stage: Stage, clips: list[DraftClip]) -> Iterator[tuple[str, np.ndarray]]:
@@ -83,13 +111,17 @@ def _generated(stage: Stage, clips: list[DraftClip]) -> Iterator[tuple[str, np.n
             yield label, mean_face(faces, neutral)
 
 
-def _recognised(classifier: Classifier, cases: list[tuple[str, np.ndarray]]) -> dict:
+def _answers(classifier: Classifier, cases: list[tuple[str, np.ndarray]]) -> list[tuple[str, str]]:
+    """(label, answer) of cases (label, mean face)."""
+    return list(zip([label for label, _ in cases], classifier([face for _, face in cases]), strict=True))
+
+
+def _recognised(answers: list[tuple[str, str]]) -> dict:
     """`accuracy`: mean over the emotions that occur; `confusion`: emotion -> {answer: share}, %."""
-    answers = classifier([face for _, face in cases])
     confusion = {}
     for label in LABELS:
-        mine = [answer for answer, (true, _) in zip(answers, cases, strict=True) if true == label]
+        mine = [answer for true, answer in answers if true == label]
         if mine:
             confusion[label] = {other: round(100 * mine.count(other) / len(mine), 1) for other in LABELS if other in mine}
     recalls = [row.get(label, 0.0) for label, row in confusion.items()]
-    return {"cases": len(cases), "accuracy": round(float(np.mean(recalls)), 2), "confusion": confusion}
+    return {"cases": len(answers), "accuracy": round(float(np.mean(recalls)), 2), "confusion": confusion}

@@ -11,8 +11,9 @@ from atl_face.media import read_audio
 from atl_face.stream import SAMPLE_RATE
 from atl_face.topology import lip_gap
 from atl_training.corpus.speech import at_level
+from atl_training.landmarks.data import spread
 from atl_training.landmarks.judge import points_of
-from atl_training.landmarks.report.clips import DraftClip, Stage, spread
+from atl_training.landmarks.report.clips import DraftClip, Stage
 from atl_training.landmarks.report.figures import rounded, with_interval
 from atl_training.landmarks.report.sounds import disturbances, no_speech
 from atl_training.splits import held_out

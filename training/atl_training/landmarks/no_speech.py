@@ -1,0 +1,26 @@
+"""The sounds that are no speech (`atl_training.noises`), made once for a run: on disk, shared by its processes and resumes.
+
+To make them takes 16 s of a core, and every process would; mapped from one file they are in a host's memory once, too.
+"""
+from pathlib import Path
+
+import numpy as np
+
+from atl_training import noises
+
+FILE = "no_speech.npy"  # 82 MB
+
+
+def keep(folder: Path) -> None:
+    """Make the sounds' file in a folder, if it has none; it is there only when it is complete."""
+    path = folder / FILE
+    if not path.exists():
+        partial = path.with_suffix(".part")
+        with partial.open("wb") as file:
+            np.save(file, np.stack(noises.made()))
+        partial.replace(path)
+
+
+def use(folder: Path) -> None:
+    """Let this process draw from a folder's sounds, which `keep` has made."""
+    noises.give(np.asarray(np.load(folder / FILE, mmap_mode="r")))  # a plain array over the mapping
