@@ -73,8 +73,8 @@ def read_picture(source: str | Path | bytes) -> np.ndarray:
             if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, (128, 128, 128, 255)), image)
-            if image.mode.startswith("I;16"):  # 16-bit grey: Pillow would clip instead of scaling
-                image = Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
+            if image.mode.startswith("I"):  # 16-bit grey (I;16, or I of a TIFF): Pillow would clip instead of scaling
+                image = Image.fromarray(np.clip(np.asarray(image, np.int32) >> 8, 0, 255).astype(np.uint8))
             return np.asarray(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{name} can't be read as a picture ({error}).", "unreadable") from error

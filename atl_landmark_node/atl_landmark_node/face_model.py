@@ -18,13 +18,17 @@ from atl_face.topology import (
     WEIGHT,
     eye_distance,
     eye_openness,
+    lip_gap,
 )
 
 PIVOT = np.array([0.0, 1.25, 0.95])
 """The head turns about the top of the neck: 11 cm below the eyes and 9 cm behind them, in eye distances."""
 BLINK_CLOSES = 0.92  # of the eye's height at weight 1: landmarks of shut lids keep the lashes' breadth apart
-# below each inner-lip pair and above it, the outer-lip points that follow when a parted mouth is closed
-_OUTER_UPPER, _OUTER_LOWER = (50, 51, 52), (58, 57, 56)
+# below each inner-lip pair and above it, the outer-lip points that follow when a parted mouth is closed, and how far: those
+# beside the corners half as far, or lips that shut get horns
+_OUTER_UPPER, _OUTER_LOWER = ((50, 49), (51,), (52, 53)), ((58, 59), (57,), (56, 55))
+_FOLLOWS = (1.0, 0.5)
+SMILE_GAP = 0.1  # eye distances that teeth part the lips by in a smile; what is more, the jaw has opened
 RIGID = np.r_[0:3, 14:17, 27:36, 36, 39, 42, 45]  # points that speech leaves alone: temples, nose, eye corners
 
 
@@ -59,13 +63,21 @@ def rigid_fit(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 def close_lips(points: np.ndarray) -> np.ndarray:
     """Neutral points (68, 3) with the inner lips brought together: speech starts from a closed mouth.
 
-    Where the portrait's lips are apart, the inner points meet half way and the outer points follow.
+    A jaw that hangs is raised until SMILE_GAP is left. Where lips are apart then, the inner points meet half way and the outer
+    points follow.
     """
-    points = points.copy()
+    basis, average = load_basis()
+    scale = float(eye_distance(points))
+    pose = rigid_fit(average[RIGID], points[RIGID] / scale)
+    jaw = basis[WEIGHT["jawOpen"]] @ pose.T
+    opening = np.mean([np.linalg.norm(jaw[lower] - jaw[upper]) for upper, lower in LIP_PAIRS])
+    points = points - np.clip((lip_gap(points) - SMILE_GAP) / opening, 0, 1) * jaw * scale
     for (upper, lower), outer_upper, outer_lower in zip(LIP_PAIRS, _OUTER_UPPER, _OUTER_LOWER, strict=True):
         half = (points[lower] - points[upper]) / 2
-        for index, shift in ((upper, half), (outer_upper, half), (lower, -half), (outer_lower, -half)):
-            points[index] += shift
+        for inner, outer, shift in ((upper, outer_upper, half), (lower, outer_lower, -half)):
+            points[inner] += shift
+            for index, share in zip(outer, _FOLLOWS, strict=False):
+                points[index] += share * shift
     return points
 
 

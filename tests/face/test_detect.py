@@ -45,6 +45,6 @@ def test_off_centre_and_grey_faces_are_found(picture):
 
 @pytest.mark.parametrize("shape", [(20000, 3), (3, 20000), (1, 1)])
 def test_a_picture_too_thin_for_a_face_is_a_sentence(shape):
-    with pytest.raises(UserError, match="needs 48 at least") as refused:
+    with pytest.raises(UserError, match="needs 32 at least") as refused:
         find_face(np.zeros((*shape, 3), np.uint8))
     assert refused.value.code == "too_small"

@@ -42,6 +42,15 @@ def test_rest_is_the_portrait_itself_with_its_lips_together():
     assert np.allclose(close_lips(rest), rest)
 
 
+def test_a_jaw_that_hangs_in_the_portrait_is_raised():
+    shut = PortraitFace(average_neutral()).points(np.zeros(52))
+    hanging = PortraitFace(average_neutral()).points(weights(jawOpen=0.7))
+    rest = close_lips(hanging)
+    assert lip_gap(hanging) > 0.25 and lip_gap(rest) < 1e-6
+    for part in (slice(6, 11), slice(48, 60)):  # chin, outer lips
+        assert np.abs(rest - shut)[part].max() < 0.5 * np.abs(hanging - shut)[part].max()
+
+
 def test_jaw_opens_and_mouth_close_closes():
     face = PortraitFace(average_neutral())
     assert lip_gap(face.points(weights(jawOpen=0.5))) > 0.12
