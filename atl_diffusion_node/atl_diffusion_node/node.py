@@ -19,13 +19,14 @@ from atl_diffusion_node.convert import (
     portrait_message,
     reason_of,
 )
+from atl_diffusion_node.governor import Governor, efforts
 from atl_diffusion_node.lateness import Lateness
 from atl_diffusion_node.parameters import PARAMETERS
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import make_runtime
 from atl_face.errors import UserError
-from atl_face.stream import FRAME_RATE
+from atl_face.stream import FRAME_NS, FRAME_RATE
 from atl_msgs.msg import FaceLandmarks, Portrait
 from atl_msgs.srv import SetPortrait
 from atl_node.node import AtlNode, Level
@@ -34,6 +35,8 @@ from atl_node.run import run_node
 from atl_node.stamps import to_ns
 
 TIMES_KEPT = 1500  # frames (one minute) that the figures in the diagnostics are about
+BELOW = ("less is drawn than configured, to keep the frame rate: end other work on this machine, "
+         "lower steps or output_size, or take a GPU")  # fmt: skip
 
 
 class DiffusionNode(AtlNode):
@@ -48,9 +51,14 @@ class DiffusionNode(AtlNode):
     def configure(self) -> None:
         cv2.setNumThreads(1)  # its pool would fight with the network's for two cores
         runtime = make_runtime(self.value("device"), self.value("threads"), self.value("precision"))
+        governed, levels = self.value("governor"), efforts(self.value("steps"))
         self._renderer = FaceRenderer(runtime, self.value("seed"), self.value("steps"))
+        self._governor = Governor(levels if governed else levels[:1], 1e-9 * FRAME_NS)
         identity = self._prepare(self.value("portrait") or default_portrait_path())
         self._renderer.adopt(identity)
+        for effort in self._governor.levels:  # a network's first evaluation is slow, and under load it would come late
+            self._renderer.render(identity.portrait.neutral, effort)
+        self._renderer.reset()
         self._waiting = identity  # the newest portrait: drawn as soon as landmarks are meant for it
         self._stream_id, self._expected, self._lateness = None, 0, Lateness()
         self._frames, self._missed, self._late, self._other_face, self._problem = 0, 0, 0, 0, ""
@@ -86,6 +94,7 @@ class DiffusionNode(AtlNode):
         times = np.array(self._times_ms or [(0.0,) * 5])
         figures = {"runtime": self._renderer.runtime.name, "frames": self._frames, "frames_missed": self._missed,
                    "frames_late": self._late, "portrait_id": self._waiting.portrait.id}  # fmt: skip
+        figures |= self._governor.figures()
         for name, column in zip(("warp", "guide", "network", "paste", "frame"), times.T, strict=True):
             p50, p95, p99 = np.percentile(column, (50, 95, 99))
             figures |= {f"{name}_ms_p50": round(p50, 2), f"{name}_ms_p95": round(p95, 2), f"{name}_ms_p99": round(p99, 2),
@@ -94,6 +103,8 @@ class DiffusionNode(AtlNode):
             return Level.ERROR, self._problem, figures
         if self._other_face:
             return Level.WARN, f"the last {self._other_face} landmark frames were meant for another portrait", figures
+        if self._governor.is_below:
+            return Level.WARN, BELOW, figures
         return Level.OK, "running", figures
 
     def _prepare(self, source):
@@ -146,13 +157,14 @@ class DiffusionNode(AtlNode):
         except UserError as error:
             self._problem = str(error)
             return
-        frame, self._other_face = self._renderer.render(points), 0
+        frame, self._other_face = self._renderer.render(points, self._governor.effort), 0
         if self._image.get_subscription_count():
             self._image.publish(image_message(frame, message.header))
         if self._jpeg.get_subscription_count():
             self._jpeg.publish(jpeg_message(frame, message.header, self.value("jpeg_quality")))
-        times = self._renderer.times
-        self._times_ms.append((times.warp, times.guide, times.network, times.paste, 1e3 * (time.perf_counter() - before)))
+        times, frame_s = self._renderer.times, time.perf_counter() - before
+        self._governor.saw(frame_s, 1e-3 * times.network)
+        self._times_ms.append((times.warp, times.guide, times.network, times.paste, 1e3 * frame_s))
         self._frames += 1
 
 

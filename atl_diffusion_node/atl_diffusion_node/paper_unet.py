@@ -5,8 +5,8 @@ px, the start states with landmark-guided noise as input, the emotion as a class
 feature of the portrait at the bottleneck, 8 DDIM steps. What the paper leaves open is chosen so that parameters and operations
 (`cost`) come near the published code's, 47.8 M and 250 GFLOP a frame: two residual blocks a level on the way down and three on
 the way up, as in DDPM's U-Net (Ho, Jain, Abbeel 2020), every level at half the rate of the one before in time as in space, and
-attention at the last level alone (8192 tokens a level earlier would cost more than the convolutions). It draws nothing: it is
-never trained.
+attention at the last level alone (8192 tokens a level earlier would cost more than the convolutions). As it is made it draws
+nothing; atl_training.renderer.paper trains it.
 """
 
 import torch
@@ -17,12 +17,12 @@ CHANNELS = (32, 64, 128, 256)
 FRAMES, SIDE, STEPS = 32, 128, 8  # of a clip, px, evaluations that draw it
 EMOTIONS = 8  # MEAD's
 IDENTITY = 2048  # ResNet-50's pooled feature
-EMBEDDING = 4 * CHANNELS[0]  # of time and emotion together: DDPM's width
+WIDER = 4  # times the first level's channels is the embedding of time and emotion together, as in DDPM
 GROUPS, HEADS = 8, 4
 DOWN_BLOCKS, UP_BLOCKS = 2, 3  # residual blocks a level
 
 
-def time_features(t, width: int = CHANNELS[0]):
+def time_features(t, width: int):
     """Sines and cosines of the timestep: (B,) -> (B, width)."""
     angles = t[:, None] * torch.exp(torch.arange(width // 2, device=t.device) * (-9.21 / (width // 2)))  # to 1 / 10000
     return torch.cat([angles.sin(), angles.cos()], 1)
@@ -31,11 +31,11 @@ def time_features(t, width: int = CHANNELS[0]):
 class Block(nn.Module):
     """A residual block: two 3x3x3 convolutions on normalised input, time and emotion added between them."""
 
-    def __init__(self, inside: int, outside: int):
+    def __init__(self, inside: int, outside: int, embedding: int):
         super().__init__()
         self.first = nn.Sequential(nn.GroupNorm(GROUPS, inside), nn.SiLU(), nn.Conv3d(inside, outside, 3, padding=1))
         self.second = nn.Sequential(nn.GroupNorm(GROUPS, outside), nn.SiLU(), nn.Conv3d(outside, outside, 3, padding=1))
-        self.embedding = nn.Sequential(nn.SiLU(), nn.Linear(EMBEDDING, outside))
+        self.embedding = nn.Sequential(nn.SiLU(), nn.Linear(embedding, outside))
         self.skip = nn.Conv3d(inside, outside, 1) if inside != outside else nn.Identity()
 
     def forward(self, h, embedding):
@@ -61,48 +61,53 @@ class Attention(nn.Module):
 class Level(nn.Module):
     """Residual blocks, each followed by attention where there is any."""
 
-    def __init__(self, widths: list[tuple[int, int]], attends: bool):
+    def __init__(self, widths: list[tuple[int, int]], embedding: int, attends: bool):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(*width) for width in widths)
+        self.blocks = nn.ModuleList(Block(*width, embedding) for width in widths)
         self.attention = nn.ModuleList(Attention(width[1]) if attends else nn.Identity() for width in widths)
 
 
 class PaperUNet(nn.Module):
-    """Predicts a clip's noise."""
+    """Predicts a clip's noise, or whatever else a process asks of it (`atl_training.renderer.paper`: its velocity).
 
-    def __init__(self):
+    Args:
+        levels: channels of each, growing multiples of GROUPS.
+    """
+
+    def __init__(self, levels: tuple[int, ...] = CHANNELS):
         super().__init__()
-        self.time = nn.Sequential(nn.Linear(CHANNELS[0], EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING))
-        self.emotion = nn.Embedding(EMOTIONS, EMBEDDING)
-        self.identity = nn.Linear(IDENTITY, CHANNELS[-1])
-        self.first = nn.Conv3d(3, CHANNELS[0], 3, padding=1)
-        self.down, self.up, skips, at = nn.ModuleList(), nn.ModuleList(), [CHANNELS[0]], CHANNELS[0]
-        for channels in CHANNELS:
+        at, bottom, embedding = levels[0], levels[-1], WIDER * levels[0]
+        self.time = nn.Sequential(nn.Linear(at, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        self.emotion = nn.Embedding(EMOTIONS, embedding)
+        self.identity = nn.Linear(IDENTITY, bottom)
+        self.first = nn.Conv3d(3, at, 3, padding=1)
+        self.down, self.up, skips = nn.ModuleList(), nn.ModuleList(), [at]
+        for channels in levels:
             widths = [(at if k == 0 else channels, channels) for k in range(DOWN_BLOCKS)]
-            self.down.append(Level(widths, channels == CHANNELS[-1]))
-            skips += [channels] * (DOWN_BLOCKS + (channels != CHANNELS[-1]))
+            self.down.append(Level(widths, embedding, channels == bottom))
+            skips += [channels] * (DOWN_BLOCKS + (channels != bottom))
             at = channels
-        self.smaller = nn.ModuleList(nn.Conv3d(c, c, 3, 2, 1) for c in CHANNELS[:-1])
-        self.middle = nn.ModuleList([Block(at, at), Attention(at), Block(at, at)])
-        for channels in reversed(CHANNELS):
+        self.smaller = nn.ModuleList(nn.Conv3d(c, c, 3, 2, 1) for c in levels[:-1])
+        self.middle = nn.ModuleList([Block(at, at, embedding), Attention(at), Block(at, at, embedding)])
+        for channels in reversed(levels):
             widths = [((at if k == 0 else channels) + skips.pop(), channels) for k in range(UP_BLOCKS)]
-            self.up.append(Level(widths, channels == CHANNELS[-1]))
+            self.up.append(Level(widths, embedding, channels == bottom))
             at = channels
-        self.larger = nn.ModuleList(nn.Conv3d(c, c, 3, padding=1) for c in reversed(CHANNELS[1:]))
+        self.larger = nn.ModuleList(nn.Conv3d(c, c, 3, padding=1) for c in reversed(levels[1:]))
         self.last = nn.Sequential(nn.GroupNorm(GROUPS, at), nn.SiLU(), nn.Conv3d(at, 3, 3, padding=1))
 
     def forward(self, x, t, emotion, identity):
         """
         Args:
-            x: (B, 3, T, H, W) in [-1, 1], noised where the landmarks are; T, H and W multiples of 8.
+            x: (B, 3, T, H, W) in [-1, 1], noised where the landmarks are; T, H and W multiples of 8 (with four levels).
             t: (B,) float timesteps.
             emotion: (B,) int64, below EMOTIONS.
             identity: (B, IDENTITY).
 
         Returns:
-            The noise in x, of its shape.
+            The noise in x (or what else it is trained for), of its shape.
         """
-        embedding = self.time(time_features(t)) + self.emotion(emotion)
+        embedding = self.time(time_features(t, self.first.out_channels)) + self.emotion(emotion)
         h = self.first(x)
         kept = [h]
         for k, level in enumerate(self.down):

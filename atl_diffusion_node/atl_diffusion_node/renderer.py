@@ -7,25 +7,20 @@ import cv2
 import numpy as np
 
 from atl_diffusion_node.bridge import sample, start_state
-from atl_diffusion_node.guide import guide_mask, rasters
+from atl_diffusion_node.governor import Effort
 from atl_diffusion_node.lips import LipLine
 from atl_diffusion_node.portrait import Portrait
-from atl_diffusion_node.runtime import FACE_SIZE, WINDOW, Runtime
+from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, Runtime
+from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE, View, to_network
 from atl_diffusion_node.warp import FaceWarp, apply_warp
 
 STEPS = 1  # network evaluations a frame: half of all training was at s = 1; more are allowed, not yet compared
 GREY = 8.0  # grey levels that the channels of a grey picture may differ by after JPEG
-FADE_PX = 12  # what the networks change fades out over so many pixels at the edge of their window
 REPAINT_FROM, REPAINT_FULL = 10.0, 40.0
 """Grey levels of change from which on the network's own picture begins to replace the portrait's finer pixels, and does so
 wholly. What a warp has squeezed (teeth behind lips that shut, an eye that closes) has detail that only the crop's coarser
 pixels know to be gone."""
-ABOVE_BROWS = 0.07  # crop sides from the brows up to the window's upper edge: room for lifted ones
-
-
-def to_network(picture: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 to (1, 3, H, W) float32 in [-1, 1]."""
-    return (picture.transpose(2, 0, 1)[None].astype(np.float32)) / 127.5 - 1.0
+FADE_FRAMES = 4  # frames (160 ms) over which a change of effort comes in: fast enough for a mouth, no flash
 
 
 def reference_landmarks() -> np.ndarray:
@@ -34,30 +29,12 @@ def reference_landmarks() -> np.ndarray:
         return np.load(path)
 
 
-def window_of(neutral: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of the crop that the networks see: WINDOW, laid around a portrait's landmarks (68, 2|3)."""
-    low, high = neutral[:, :2].min(0), neutral[:, :2].max(0)
-    top = FACE_SIZE * (low[1] - ABOVE_BROWS)
-    left = FACE_SIZE * (low[0] + high[0]) / 2 - WINDOW[1] / 2
-    corner = [int(np.clip(round(at / 2) * 2, 0, FACE_SIZE - side)) for at, side in zip((top, left), WINDOW, strict=True)]
-    return tuple(slice(at, at + side) for at, side in zip(corner, WINDOW, strict=True))
-
-
-def fade_out(height: int, width: int) -> np.ndarray:
-    """(height, width, 1) float32: 1 inside, falling to 0 over FADE_PX towards every edge."""
-    rows, columns = (np.clip((np.minimum(np.arange(n), n - 1 - np.arange(n))) / FADE_PX, 0, 1) for n in (height, width))
-    return np.minimum(rows[:, None], columns)[..., None].astype(np.float32)
-
-
-FADE = fade_out(*WINDOW)
-
-
 def repaint_share(change: np.ndarray) -> np.ndarray:
     """How much of the network's own picture is taken, (h, w) float32 in [0, 1], for its change (h, w, 3) in grey levels."""
     red, green, blue = cv2.split(np.abs(change))
     most = np.maximum(np.maximum(red, green), blue)
     share = np.clip((most - REPAINT_FROM) / (REPAINT_FULL - REPAINT_FROM), 0, 1)
-    return cv2.GaussianBlur(cv2.dilate(share, np.ones((5, 5), np.uint8)), (0, 0), 1.5) * FADE[..., 0]
+    return cv2.GaussianBlur(cv2.dilate(share, np.ones((5, 5), np.uint8)), (0, 0), 1.5)
 
 
 @dataclass
@@ -71,12 +48,27 @@ class StageTimes:
 
 
 @dataclass
+class Drawn:
+    """What the network last changed in a view.
+
+    Attributes:
+        place: the view's rows and columns in the crop that it is cut from.
+        change: (H, W, 3) float32, grey levels.
+        shown: how much of it shows, 0 to 1.
+    """
+
+    place: tuple[slice, slice]
+    change: np.ndarray
+    shown: float
+
+
+@dataclass
 class Identity:
     """What is computed once a portrait."""
 
     portrait: Portrait
     crop: np.ndarray  # (S, S, 3) uint8
-    features: object  # the runtime's own
+    features: dict[View, object]  # the runtimes' own
     lip_line: LipLine
     grey: bool  # a picture without colour gets no coloured lips and teeth
     pixels: np.ndarray  # the portrait's region, float32
@@ -84,8 +76,6 @@ class Identity:
     to_px: np.ndarray  # (2, 2): crop coordinates to portrait pixels, linear part
     base_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: the region's own pixel positions in the picture
     uv_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: where the region's pixels lie in the crop, in its pixels
-    window: tuple[slice, slice]  # rows and columns of the crop that the networks see
-    window_map: np.ndarray = field(repr=False)  # uv_map counted from the window's corner
 
 
 class FaceRenderer:
@@ -100,6 +90,8 @@ class FaceRenderer:
 
     def __init__(self, runtime: Runtime, seed: int = 0, steps: int = STEPS, covers_teeth: bool = True):
         self.runtime, self.steps, self.seed = runtime, steps, seed
+        self._runtimes = {FACE: runtime, MOUTH: runtime.smaller(MOUTH_WINDOW)}
+        self._full = Effort("full", steps)
         self.times, self._covers_teeth = StageTimes(), covers_teeth
         self._warp = FaceWarp(reference_landmarks())
         self._identity: Identity | None = None
@@ -107,8 +99,11 @@ class FaceRenderer:
 
     def reset(self) -> None:
         """Forget the frames so far: a new stream begins."""
-        self._noise = np.random.default_rng(self.seed).standard_normal((1, 3, *WINDOW), np.float32)
-        self._memory = [None] * self.steps
+        rng = np.random.default_rng(self.seed)
+        self._noise = {view: rng.standard_normal((3, view.size, view.size), np.float32) for view in self._runtimes}
+        self._memory = {}  # (view, s) -> the runtime's memory of the evaluation at s in the frame before
+        self._drawn: dict[View, Drawn] = {}
+        self._fresh = True  # the first frame shows at once what it draws
 
     @property
     def portrait(self) -> Portrait | None:
@@ -121,22 +116,20 @@ class FaceRenderer:
     def prepare(self, portrait: Portrait) -> Identity:
         """Compute what a portrait needs once; safe in another thread while frames of the old one are drawn."""
         crop = portrait.transform.extract(portrait.picture, FACE_SIZE)
-        window = window_of(portrait.neutral)
-        uv_map = portrait.region_uv * FACE_SIZE - 0.5
         rows, columns = portrait.region
         y, x = np.mgrid[rows, columns].astype(np.float32)
+        neutral = portrait.neutral
         return Identity(
             portrait, crop,
-            features=self.runtime.identity(to_network(crop[window]), _raster_input(portrait.neutral, window)),
-            lip_line=LipLine.of(crop, portrait.neutral) if self._covers_teeth else LipLine(np.zeros(3), 0.0),
+            features={view: runtime.identity(to_network(view.picture(crop, neutral)), to_network(view.lines(neutral)))
+                      for view, runtime in self._runtimes.items()},
+            lip_line=LipLine.of(crop, neutral) if self._covers_teeth else LipLine(np.zeros(3), 0.0),
             grey=float(np.percentile(np.ptp(crop.astype(np.float32), axis=2), 99)) < GREY,
             pixels=portrait.picture[rows, columns].astype(np.float32),
             feather=np.repeat(portrait.feather, 3, axis=2),
             to_px=np.linalg.inv(portrait.transform.matrix[:, :2]).astype(np.float32),
             base_map=np.stack([x, y], axis=-1),
-            uv_map=uv_map,
-            window=window,
-            window_map=uv_map - np.array([window[1].start, window[0].start], np.float32),
+            uv_map=portrait.region_uv * FACE_SIZE - 0.5,
         )  # fmt: skip
 
     def adopt(self, identity: Identity) -> None:
@@ -144,54 +137,103 @@ class FaceRenderer:
         self._identity = identity
         self.reset()
 
-    def render(self, points: np.ndarray) -> np.ndarray:
-        """The frame for landmarks (68, 2|3) in crop coordinates, as RGB uint8 of the portrait's size."""
+    def render(self, points: np.ndarray, effort: Effort | None = None) -> np.ndarray:
+        """The frame for landmarks (68, 2|3) in crop coordinates, as RGB uint8 of the portrait's size.
+
+        Args:
+            effort: None is both views with the configured evaluations. What changes with it fades in and out.
+        """
         identity = self._identity
         if identity is None:
             raise RuntimeError("set_identity comes before render")
-        clock = [time.perf_counter()]
+        effort = effort or self._full
+        self.times = times = StageTimes()
+        clock = time.perf_counter()
 
         def lap() -> float:
-            clock.append(time.perf_counter())
-            return 1e3 * (clock[-1] - clock[-2])
+            nonlocal clock
+            clock, before = time.perf_counter(), clock
+            return 1e3 * (clock - before)
 
         displacement = self._warp.displacement(identity.portrait.neutral, points, FACE_SIZE)
-        coarse = apply_warp(identity.crop, displacement, identity.window)
-        corner = np.array([identity.window[1].start, identity.window[0].start])
-        identity.lip_line.cover(coarse, points, lambda xy: xy * FACE_SIZE - corner)
-        warped = to_network(coarse)
-        self.times.warp = lap()
-        mask = guide_mask(points, FACE_SIZE)[identity.window]
-        height, width = (side // 2 for side in WINDOW)
-        guides = np.empty((1, 5, height, width), np.float32)
-        guides[:, :3] = _raster_input(points, identity.window)
-        guides[:, 3] = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)  # 2x2 means
-        start = start_state(warped, mask, self._noise)
-        self.times.guide = lap()
-
-        def predict(x_s: np.ndarray, s: float, index: int) -> np.ndarray:
-            guides[:, 4] = s
-            x_0, self._memory[index] = self.runtime.step(x_s, warped, guides, identity.features, self._memory[index])
-            return x_0
-
-        change = (sample(predict, start, self.steps) - warped)[0].transpose(1, 2, 0) * (127.5 * FADE)  # what a warp can't know
-        if identity.grey:
-            change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
-        self.times.network = lap()
-        frame = self._paste(identity, points, displacement, change, coarse)
-        self.times.paste = lap()
+        coarse = change = None
+        if effort.views or any(drawn.shown for drawn in self._drawn.values()):
+            coarse = apply_warp(identity.crop, displacement)
+            identity.lip_line.cover(coarse, points, lambda xy: xy * FACE_SIZE)
+        times.warp = lap()
+        memory, self._memory = self._memory, {}
+        for view in effort.views:
+            warped = to_network(view.picture(coarse, points))
+            given = self._given(view, points, warped)
+            times.guide += lap()
+            made = self._evaluate(view, effort.steps, memory, warped, *given)
+            before = self._drawn.get(view)
+            self._drawn[view] = Drawn(view.place(points), made, before.shown if before else float(self._fresh))
+            times.network += lap()
+        if coarse is not None:
+            change, coarse = self._together(effort, coarse)
+            if identity.grey:
+                change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
+            times.network += lap()
+        frame, self._fresh = self._paste(identity, points, displacement, change, coarse), False
+        times.paste = lap()
         return frame
 
-    @staticmethod
-    def _paste(identity: Identity, points: np.ndarray, displacement: np.ndarray, change: np.ndarray,
-               coarse: np.ndarray) -> np.ndarray:  # fmt: skip
+    def _given(self, view: View, points: np.ndarray, warped: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the network gets for a view beside the warped portrait: guides with the time left open, and the start state."""
+        mask = view.mask(points)
+        height, width = (side // 2 for side in mask.shape)
+        guides = np.empty((1, 5, height, width), np.float32)
+        guides[:, :3] = to_network(view.lines(points))
+        guides[:, 3] = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)  # 2x2 means
+        return guides, start_state(warped, mask, self._noise[view][(..., *view.place(points))])
+
+    def _evaluate(self, view: View, steps: int, memory: dict, warped: np.ndarray, guides: np.ndarray,
+                  start: np.ndarray) -> np.ndarray:  # fmt: skip
+        """What a warp can't know: the network's change to the warped view, (H, W, 3) grey levels.
+
+        Args:
+            memory: of the frame before; it is of use where that frame had the same evaluation of the same view.
+        """
+
+        def predict(x_s: np.ndarray, s: float, index: int) -> np.ndarray:
+            guides[:, 4], key = s, (view, s)
+            features = self._identity.features[view]
+            x_0, self._memory[key] = self._runtimes[view].step(x_s, warped, guides, features, memory.get(key))
+            return x_0
+
+        return 127.5 * (sample(predict, start, steps) - warped)[0].transpose(1, 2, 0)
+
+    def _together(self, effort: Effort, warped: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What both views change, (S, S, 3) grey levels of the crop, the mouth's over the face's; and what they change it of.
+
+        A face drawn at half the size was a change of pixels of that size: on finer ones it would leave edges double.
+
+        What shows of a view comes nearer to what the effort says; one that isn't drawn any more goes as it was drawn last.
+        """
+        size, change = (FACE_SIZE, FACE_SIZE), np.zeros((FACE_SIZE, FACE_SIZE, 3), np.float32)
+        base = cv2.resize(cv2.resize(warped, FACE.shape[::-1], interpolation=cv2.INTER_AREA), size)
+        for view, drawn in sorted(self._drawn.items(), key=lambda item: item[0].fine):
+            drawn.shown = float(np.clip(view in effort.views, drawn.shown - 1 / FADE_FRAMES, drawn.shown + 1 / FADE_FRAMES))
+            if view.fine:
+                part = change[drawn.place]
+                part += (drawn.shown * MOUTH_FADE) * (drawn.change - part)
+                fine = base[drawn.place].astype(np.float32)
+                fine += MOUTH_FADE * (warped[drawn.place] - fine)
+                base[drawn.place] = np.rint(fine)
+            else:
+                change += drawn.shown * cv2.resize(drawn.change, size)
+        return change, base
+
+    def _paste(self, identity: Identity, points: np.ndarray, displacement: np.ndarray, change: np.ndarray | None,
+               coarse: np.ndarray | None) -> np.ndarray:  # fmt: skip
         """Warp the portrait at its own resolution, add the network's change, fade into the untouched picture.
 
         Where nothing moves and the network changes nothing, the portrait's pixels stay as they are, whatever their size;
         where it changes much, its own pixels are taken.
 
         Args:
-            change: (h, w, 3) float32, grey levels. coarse: (h, w, 3) uint8, the warped window that it is a change of.
+            change: (S, S, 3) float32, grey levels; None is none. coarse: (S, S, 3) uint8, the pixels that it changes.
         """
         moved = cv2.remap(displacement, identity.uv_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         source = identity.base_map + cv2.transform(moved, identity.to_px)
@@ -199,14 +241,16 @@ class FaceRenderer:
         rows, columns = identity.portrait.region
         corner = np.array([columns.start, rows.start])
         identity.lip_line.cover(warped, points, lambda xy: identity.portrait.transform.to_portrait(xy) - corner)
-        delta = cv2.remap(np.ascontiguousarray(change), identity.window_map, None, cv2.INTER_LINEAR)  # 0 outside
-        share = cv2.remap(repaint_share(change), identity.window_map, None, cv2.INTER_LINEAR)
-        coarse = cv2.remap(coarse, identity.window_map, None, cv2.INTER_LINEAR)
-        # coarse + delta is the network's own picture: share of it, the rest of warped + delta
-        face = np.subtract(coarse, warped, dtype=np.float32)
-        face *= cv2.merge([share] * 3)
-        face += warped
-        face += delta
+        if change is None:
+            face = warped.astype(np.float32)
+        else:
+            delta, share, coarse = (cv2.remap(np.ascontiguousarray(a), identity.uv_map, None, cv2.INTER_LINEAR)
+                                    for a in (change, repaint_share(change), coarse))  # fmt: skip
+            # coarse + delta is the network's own picture: share of it, the rest of warped + delta
+            face = np.subtract(coarse, warped, dtype=np.float32)
+            face *= cv2.merge([share] * 3)
+            face += warped
+            face += delta
         face -= identity.pixels
         face *= identity.feather
         face += identity.pixels
@@ -214,8 +258,3 @@ class FaceRenderer:
         frame[identity.portrait.region] = np.clip(np.rint(face), 0, 255)
         return frame
 
-
-def _raster_input(points: np.ndarray, window: tuple[slice, slice]) -> np.ndarray:
-    """The landmark lines inside a window of the crop, at half its size: (1, 3, H/2, W/2) float32 in [0, 1]."""
-    rows, columns = (slice(part.start // 2, part.stop // 2) for part in window)
-    return rasters(points, FACE_SIZE // 2)[rows, columns].transpose(2, 0, 1)[None].astype(np.float32) / 255.0

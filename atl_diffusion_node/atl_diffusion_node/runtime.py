@@ -1,4 +1,7 @@
-"""What evaluates the networks: OpenVINO on a CPU (no torch needed), torch on a GPU; one small interface."""
+"""What evaluates the networks: OpenVINO or ONNX Runtime on a CPU (no torch needed), torch on a GPU; one small interface."""
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Protocol
@@ -9,24 +12,40 @@ from atl_face.errors import UserError
 from atl_face.inference import load_openvino
 
 FACE_SIZE = 256  # pixels of the crop's side
-WINDOW = (208, 192)
-"""Height and width of the part of the crop that the networks see: multiples of 16 for the U-Net's levels. A face takes
-about 0.6 of the crop's side, from brows to chin and from temple to temple; the rest is left for motion. What lies outside is
-only warped. 0.61 of the whole crop's area, and so of its cost."""
-MEMORY = ((8, 52, 48), (12, 26, 24), (16, 13, 12))  # (C, H, W) of the temporal memory of WINDOW, see unet.py
+WINDOW = (128, 128)  # height and width of the pictures that the graphs are written for: the whole crop at half its size
+MOUTH_WINDOW = (96, 112)
+"""Height and width in px of the part of the crop, at its own size, that is drawn once more around the mouth: a wide open mouth
+and the band in which it fades out, multiples of 16 for the U-Net's levels."""
+MEMORY = ((8, 32, 32), (12, 16, 16), (16, 8, 8))  # (C, H, W) of the temporal memory of WINDOW, see unet.py
 DATA = resources.files(__package__) / "data"
 
 
 class Runtime(Protocol):
-    """Evaluates the identity encoder and the U-Net on a WINDOW of the crop; arrays as in `unet.py`, numpy float32."""
+    """Evaluates the identity encoder and the U-Net on a window of the crop; arrays as in `unet.py`, numpy float32."""
 
     name: str
+    window: tuple[int, int]  # height and width of the pictures that it takes
 
-    def identity(self, portrait: np.ndarray, portrait_rasters: np.ndarray) -> object:
-        """Features of a portrait, in whatever form `step` likes best."""
+    def identity(self, portrait: np.ndarray, portrait_rasters: np.ndarray) -> list:
+        """Features of a portrait: four arrays (1, C, H, W) of the kind that `step` likes best, numpy or torch."""
 
-    def step(self, x_s, warped, guides, features, memory) -> tuple[np.ndarray, object]:
+    def step(self, x_s, warped, guides, features, memory) -> tuple[np.ndarray, list]:
         """x0_hat (1, 3, H, W) and the memory for the next frame; `memory` None starts a stream."""
+
+    def smaller(self, size: tuple[int, int]) -> "Runtime":
+        """A runtime with the same weights for pictures of another size.
+
+        It takes a moment (0.3 s on a CPU): make it before frames are awaited. Its features and memory are of its own size.
+
+        Args:
+            size: height and width in pixels, multiples of 16.
+        """
+
+
+def of_window(shape: tuple[int, ...], window: tuple[int, int]) -> tuple[int, ...]:
+    """What (..., H, W) for pictures of WINDOW becomes for those of another size."""
+    height, width = (side * new // old for side, new, old in zip(shape[-2:], window, WINDOW, strict=True))
+    return (*shape[:-2], height, width)
 
 
 def prefers_bf16() -> bool:
@@ -41,43 +60,136 @@ def prefers_bf16() -> bool:
     return native and ("amx_bf16" in told or "AuthenticAMD" in told)
 
 
-class OpenVinoRuntime:
-    """The exported ONNX graphs on CPU cores.
+class _GraphRuntime(ABC):
+    """The exported ONNX graphs; a subclass says what computes them.
 
     Args:
-        threads: cores to use; 0 leaves it to OpenVINO (all).
-        precision: `auto` takes bf16 where that is the faster, else f32; see `prefers_bf16`.
+        threads: cores to use; 0 leaves it to the library (all).
+        precision: see the subclass. `int8`: the U-Net's convolutions but the last, see `atl_training.renderer.quantise`; the
+            identity encoder, which runs once a portrait, stays in floating point.
+        folder: of the graphs; None takes the shipped ones.
+        window: height and width of the pictures.
+
+    Raises:
+        UserError: the folder has no int8 graph.
     """
 
-    def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None):
-        folder = Path(str(DATA)) if folder is None else folder
-        if precision == "auto":
-            precision = "bf16" if prefers_bf16() else "f32"
-        self.name = f"openvino-{precision}"
-        options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
-        if threads:
-            options["INFERENCE_NUM_THREADS"] = str(threads)
-        core = load_openvino().Core()
-        self._identity = core.compile_model(str(folder / "identity.onnx"), "CPU", options)
-        self._unet = core.compile_model(str(folder / "unet.onnx"), "CPU", options).create_infer_request()
+    def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None,
+                 window: tuple[int, int] = WINDOW):  # fmt: skip
+        self._threads, self._precision, self._folder, self.window = threads, precision, folder or Path(str(DATA)), window
+        unet = self._folder / ("unet_int8.onnx" if precision == "int8" else "unet.onnx")
+        if not unet.is_file():
+            raise UserError(f"{unet} isn't there: take another precision, or make it with atl_training.renderer.quantise.",
+                            "no_graph")  # fmt: skip
+        self._identity, self._unet = self._load(self._folder / "identity.onnx"), self._load(unet)
+
+    @abstractmethod
+    def _load(self, graph: Path) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
+        """What makes a graph's outputs of its inputs."""
 
     def identity(self, portrait, portrait_rasters):
-        result = self._identity([portrait, portrait_rasters])
-        return [np.array(result[i]) for i in range(len(result))]
+        return self._identity([np.ascontiguousarray(a, np.float32) for a in (portrait, portrait_rasters)])
 
     def step(self, x_s, warped, guides, features, memory):
         if memory is None:
-            memory = [np.zeros((1, *shape), np.float32) for shape in MEMORY]
-        values = [np.ascontiguousarray(a, np.float32) for a in (x_s, warped, guides)]
-        result = self._unet.infer([*values, *features, *memory], share_inputs=True)
-        outputs = [np.array(result[i]) for i in range(4)]
-        return outputs[0], outputs[1:]
+            memory = [np.zeros((1, *of_window(shape, self.window)), np.float32) for shape in MEMORY]
+        x_0, *memory = self._unet([np.ascontiguousarray(a, np.float32) for a in (x_s, warped, guides, *features, *memory)])
+        return x_0, memory
+
+    def smaller(self, size):
+        return type(self)(self._threads, self._precision, self._folder, size)
+
+
+class OpenVinoRuntime(_GraphRuntime):
+    """The graphs in OpenVINO on CPU cores.
+
+    `precision` is f32, bf16, int8 (the rest of that graph in bf16 or f32, as `auto` says) or auto: bf16 where that is the
+    faster, else f32; see `prefers_bf16`.
+    """
+
+    def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None,
+                 window: tuple[int, int] = WINDOW):  # fmt: skip
+        self._float = ("bf16" if prefers_bf16() else "f32") if precision in ("auto", "int8") else precision
+        super().__init__(threads, self._float if precision == "auto" else precision, folder, window)
+        self.name = f"openvino-{self._precision}"
+
+    def _load(self, graph):
+        options = {"INFERENCE_PRECISION_HINT": self._float, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
+        if self._threads:
+            options["INFERENCE_NUM_THREADS"] = str(self._threads)
+        core = load_openvino().Core()
+        model = core.read_model(str(graph))
+        model.reshape({port: list(of_window(tuple(port.get_shape()), self.window)) for port in model.inputs})
+        request = core.compile_model(model, "CPU", options).create_infer_request()
+
+        def run(inputs):
+            result = request.infer(inputs, share_inputs=True)
+            return [np.array(result[i]) for i in range(len(result))]
+
+        return run
+
+
+class OnnxRuntime(_GraphRuntime):
+    """The graphs in ONNX Runtime: on CUDA where its package has that (not tried: no GPU was there), else on CPU cores.
+
+    `precision` is f32 (auto too) or int8; its CPU kernels have no bf16 convolutions.
+
+    Raises:
+        UserError: onnxruntime isn't installed, or onnx, by which a graph is given another window; no int8 graph; bf16.
+    """
+
+    def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None,
+                 window: tuple[int, int] = WINDOW):  # fmt: skip
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise UserError(f"ONNX Runtime can't be loaded ({error}): run `{_ONNX_PIP}`, or take --device cpu.",
+                            "no_onnxruntime") from error  # fmt: skip
+        if precision == "bf16":
+            raise UserError("ONNX Runtime computes in f32 or int8 here, not in bf16.", "no_bf16")
+        self._library = onnxruntime
+        super().__init__(threads, "f32" if precision == "auto" else precision, folder, window)
+
+    def _load(self, graph):
+        options = self._library.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        there = self._library.get_available_providers()
+        providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]
+        source = str(graph) if self.window == WINDOW else _with_window(graph, self.window)
+        session = self._library.InferenceSession(source, options, providers)
+        self.name = f"onnxruntime-{session.get_providers()[0].removesuffix('ExecutionProvider').lower()}-{self._precision}"
+        names = [port.name for port in session.get_inputs()]
+        return lambda inputs: session.run(None, dict(zip(names, inputs, strict=True)))
+
+
+_ONNX_PIP = "pip install onnxruntime onnx==1.18.0"  # newer onnx wants protobuf 5, and mediapipe wants 4
+
+
+def _with_window(graph: Path, window: tuple[int, int]) -> bytes:
+    """An exported graph for pictures of another size; what is inside it has no size of its own, see `renderer.export`."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise UserError(f"Another window needs the package onnx ({error}): run `{_ONNX_PIP}`.", "no_onnx") from error
+    model = onnx.load(graph)
+    for port in (*model.graph.input, *model.graph.output):
+        dims = port.type.tensor_type.shape.dim
+        for dim, side in zip(dims, of_window(tuple(d.dim_value for d in dims), window), strict=True):
+            dim.dim_value = side
+    return model.SerializeToString()
 
 
 class TorchRuntime:
-    """The same networks in torch, for a GPU: channels-last, bfloat16."""
+    """The same networks in torch, for a GPU: channels-last, bfloat16; several streams at once in `step_batch`.
 
-    def __init__(self, device: str = "cuda", folder: Path | None = None):
+    Its arithmetic is tested on a CPU; nothing of it has run on a GPU yet.
+
+    Args:
+        device: cuda or cpu (float32, for comparisons).
+        compiled: by torch.compile, which captures CUDA graphs; takes a minute at a size's first frame.
+    """
+
+    def __init__(self, device: str = "cuda", folder: Path | None = None, compiled: bool = False):
         try:
             import torch
             from safetensors.torch import load_file
@@ -88,34 +200,56 @@ class TorchRuntime:
 
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("No CUDA device can be used here; take --device cpu.", "no_cuda")
-        folder = Path(str(DATA)) if folder is None else folder
-        weights = load_file(folder / "renderer.safetensors")
-        self._torch, self._device, self.name = torch, device, f"torch-{device}"
+        weights = load_file((folder or Path(str(DATA))) / "renderer.safetensors")
+        self._torch, self._device, self.window, self._compiled = torch, device, WINDOW, compiled
         self._dtype = torch.bfloat16 if device == "cuda" else torch.float32
-        self._nets = []
+        self.name = f"torch-{device}{'-compiled' if compiled else ''}"
+        nets = []
         for prefix, net in (("identity.", IdentityEncoder()), ("unet.", GuidedUNet())):
             net.load_state_dict({k[len(prefix):]: v for k, v in weights.items() if k.startswith(prefix)})
-            self._nets.append(net.eval().to(device, self._dtype, memory_format=torch.channels_last))
+            nets.append(net.eval().to(device, self._dtype, memory_format=torch.channels_last))
+        self._identity, self._unet = nets
+        if compiled:  # static sizes: `smaller` gets graphs of its own
+            self._unet = torch.compile(self._unet, mode="reduce-overhead", dynamic=False)
 
     def _in(self, array):
-        return self._torch.from_numpy(np.ascontiguousarray(array)).to(self._device, self._dtype)
+        return self._torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self._device, self._dtype)
 
     def identity(self, portrait, portrait_rasters):
         with self._torch.inference_mode():
-            return self._nets[0](self._in(portrait), self._in(portrait_rasters))
+            return self._identity(self._in(portrait), self._in(portrait_rasters))
 
     def step(self, x_s, warped, guides, features, memory):
+        return self.step_batch([(x_s, warped, guides, features, memory)])[0]
+
+    def step_batch(self, streams: list[tuple]) -> list[tuple[np.ndarray, list]]:
+        """`step` for the next frame of several streams in one evaluation: arguments of `step` in, what it returns out."""
         with self._torch.inference_mode():
-            if memory is None:
-                memory = [self._in(np.zeros((1, *shape), np.float32)) for shape in MEMORY]
-            x_0, memory = self._nets[1](self._in(x_s), self._in(warped), self._in(guides), features, memory)
-            return x_0.float().cpu().numpy(), memory
+            *pictures, features, memory = zip(*streams, strict=True)
+            pictures = [self._in(np.concatenate(p)) for p in pictures]
+            start = [self._torch.zeros(1, *of_window(s, self.window), device=self._device, dtype=self._dtype) for s in MEMORY]
+            features, memory = ([self._torch.cat(level) for level in zip(*(m or start for m in parts), strict=True)]
+                                for parts in (features, memory))  # fmt: skip
+            if self._compiled:
+                self._torch.compiler.cudagraph_mark_step_begin()
+            x_0, memory = self._unet(*pictures, features, memory)
+            if self._compiled:  # the next run of a CUDA graph overwrites this one's results
+                memory = [m.clone() for m in memory]
+            x_0 = x_0.float().cpu().numpy()
+            return [(x_0[k: k + 1], [m[k: k + 1] for m in memory]) for k in range(len(streams))]
+
+    def smaller(self, size):
+        runtime = copy.copy(self)
+        runtime.window = size
+        return runtime
 
 
 def make_runtime(device: str = "auto", threads: int = 0, precision: str = "auto") -> Runtime:
-    """The runtime for a device: `cpu` (OpenVINO), `cuda` (torch), `auto` (cuda where torch sees one, else cpu)."""
-    if device == "cuda" or (device == "auto" and has_cuda()):
-        return TorchRuntime("cuda")
+    """The runtime for a device, see the diffusion node's parameter."""
+    if device == "onnxruntime":
+        return OnnxRuntime(threads, precision)
+    if device in ("cuda", "cuda-graphs") or (device == "auto" and has_cuda()):
+        return TorchRuntime("cuda", compiled=device == "cuda-graphs")
     return OpenVinoRuntime(threads, precision)
 
 

@@ -70,7 +70,7 @@ class GuidedUNet(nn.Module):
         self.encoder = Encoder(2 * PIXEL_CHANNELS + GUIDE_CHANNELS)
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(CHANNELS[:-1], CHANNELS[1:], strict=True))
         self.decoder = nn.ModuleList(nn.Sequential(conv(c, c), conv(c, c)) for c in CHANNELS[:-1])
-        self.out = nn.Conv2d(CHANNELS[0], PIXEL_CHANNELS, 3, padding=1)
+        self.out = nn.Conv2d(CHANNELS[0], PIXEL_CHANNELS + 1, 3, padding=1)  # the change, and where it is made
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -84,7 +84,15 @@ class GuidedUNet(nn.Module):
                 the batch is made of clips of T consecutive frames, and memory flows inside each.
 
         Returns:
-            x0_hat (B, 3, H, W), and the three memory tensors for the next frame.
+            x0_hat (B, 3, H, W) = warped + blend * change, and the three memory tensors for the next frame.
+        """
+        change, blend, kept = self.parts(x_s, warped, guides, identity, memory)
+        return warped + (blend * change).to(warped.dtype), kept
+
+    def parts(self, x_s, warped, guides, identity, memory):
+        """What `forward` adds: the change (B, 3, H, W), the learned blending mask (B, 1, H, W) in [0, 1], and the memory.
+
+        Where the mask is near 0 the warped portrait's pixels stay as they are.
         """
         kept = []
 
@@ -103,7 +111,9 @@ class GuidedUNet(nn.Module):
         for level in reversed(range(len(self.decoder))):
             up = F.interpolate(self.up[level](h), scale_factor=2.0, mode="nearest")
             h = self.decoder[level](0.7 * (up + skips[level]))  # 0.7: a sum of two keeps the variance of one
-        return warped + F.pixel_shuffle(self.out(h), 2).to(warped.dtype), kept
+        made = self.out(h)
+        blend = F.interpolate(made[:, -1:], scale_factor=2.0, mode="bilinear", align_corners=False)
+        return F.pixel_shuffle(made[:, :-1], 2), blend.sigmoid(), kept
 
 
 def _shift(h, frames: int):

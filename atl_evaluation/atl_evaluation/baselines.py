@@ -10,6 +10,10 @@ class WarpOnly:
         """Nothing is computed from a portrait."""
         return None
 
+    def smaller(self, size):
+        """Any size will do."""
+        return self
+
     def step(self, x_s, warped, guides, features, memory):
         """The warped portrait as it is."""
         return warped, None

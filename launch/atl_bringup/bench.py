@@ -3,7 +3,8 @@
 Latency is from the arrival of the last sample that a frame needs (its 40 ms of sound and the look-ahead) to the arrival of
 the frame's message, both seen by one observer process that subscribes as the nodes do. Dropped: frames of the stream that
 never came, after its first second. Shown and late: what the display node did with those that came. With --reference the speed
-of a 3D U-Net of the paper's size is taken in the same run, for a ratio: see `reference.py`.
+of a 3D U-Net of the paper's size is taken in the same run, for a ratio: see `reference.py`. Start-up, memory and new photos
+are taken in fresh processes: see `first_frame.py`.
 """
 
 import argparse
@@ -14,9 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from importlib import resources
-from itertools import cycle
+from itertools import cycle, product
+from math import prod
 from pathlib import Path
+from statistics import median
 
 import cv2
 import numpy as np
@@ -25,9 +29,10 @@ import yaml
 from atl_bringup.compare import table
 from atl_bringup.graph import default_speech
 from atl_bringup.reference import ROUNDS, Reference, network_cost
-from atl_diffusion_node.portrait import default_portrait_path, load_portrait
+from atl_diffusion_node.portrait import Portrait, default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import FaceRenderer
-from atl_diffusion_node.runtime import DATA, FACE_SIZE, WINDOW, OpenVinoRuntime
+from atl_diffusion_node.runtime import DATA, FACE_SIZE, WINDOW, OpenVinoRuntime, make_runtime
+from atl_diffusion_node.views import VIEWS
 from atl_evaluation.provenance import host
 from atl_face.errors import UserError
 from atl_face.files import file_to_write
@@ -37,6 +42,8 @@ from atl_landmark_node.stream import LandmarkStream
 
 WARM_UP = 20  # frames before the renderer is timed
 SETTLE_S = 1.0  # of the stream before frames count
+STARTS = 5  # fresh processes, of which the median counts
+DEVICES, PRECISIONS = ("cpu", "onnxruntime"), ("f32", "bf16", "int8")  # of which those are timed that this machine has
 STAGES = ("warp", "guide", "network", "paste", "total")
 # Every library with kernels of its own believes that the processor has no AVX-512; read when it is loaded.
 AVX2 = {
@@ -77,6 +84,9 @@ def main(chosen: argparse.Namespace) -> int:
         result["reference"] = reference.figures()
         for key in ("torch", "runtime"):
             result["renderer"][f"vs_paper_{key}"] = round(result["renderer"]["fps"] / result["reference"][key]["fps"], 1)
+    result["precisions"] = bench_precisions(chosen.threads)
+    result["start"] = bench_start(chosen.threads, precision)
+    result["asked"] = asked(result)
     if chosen.seconds:
         for display in ("none", "web") if chosen.viewer else ("none",):
             key = "graph_with_viewer" if display == "web" else "graph"
@@ -113,21 +123,26 @@ def bench_landmarks() -> dict[str, float]:
                                "params_m": round(params, 2), "gflop_per_frame": round(gflop, 4)}  # fmt: skip
 
 
+def spoken() -> tuple[Portrait, Iterator[np.ndarray]]:
+    """The shipped portrait at 512 px, and its landmarks as it says the shipped speech, again and again."""
+    portrait = load_portrait(default_portrait_path(), 512)
+    stream = LandmarkStream(SpeechModel())
+    stream.set_portrait(portrait.neutral)
+    return portrait, cycle([f.points for f in stream.push(read_audio(default_speech()))])
+
+
 def bench_renderer(runtime: OpenVinoRuntime, reference: Reference | None = None, frames: int = 400) -> dict[str, object]:
     """The renderer alone: 512x512 output, the shipped portrait and speech; everything but publishing.
 
-    The face's crop is drawn at 256x256; the networks see WINDOW of it, the rest is warped (see `runtime.WINDOW`).
+    The face's crop is warped at 256x256; the network draws all of it at half that size, and the mouth at its own (`views.py`).
     A reference is timed in between, so that both meet the machine in the same state.
     """
-    portrait = load_portrait(default_portrait_path(), 512)
+    portrait, driving = spoken()
     renderer = FaceRenderer(runtime)
     before = time.perf_counter()
     renderer.set_identity(portrait)
     identity_ms = 1e3 * (time.perf_counter() - before)
-    stream = LandmarkStream(SpeechModel())
-    stream.set_portrait(portrait.neutral)
-    points = [f.points for f in stream.push(read_audio(default_speech()))]
-    rounds, rows, driving = ROUNDS if reference else 1, [], cycle(points)
+    rounds, rows = ROUNDS if reference else 1, []
     for _ in range(rounds):
         if reference:
             reference.measure()
@@ -138,12 +153,74 @@ def bench_renderer(runtime: OpenVinoRuntime, reference: Reference | None = None,
             if k >= WARM_UP:
                 rows.append((t.warp, t.guide, t.network, t.paste, 1e3 * (time.perf_counter() - before)))
     rows = np.array(rows)
-    params, gflop = network_cost(DATA / "unet.onnx")
+    params, gflop = network_cost(DATA / "unet.onnx")  # of WINDOW: convolutions go with the pixels
+    gflop *= sum(prod(view.shape) for view in VIEWS.values()) / prod(WINDOW)
     stages = {name: with_rate(column) for name, column in zip(STAGES, rows.T, strict=True)}
     return {"fps": stages["total"]["fps"], "p99_ms": stages["total"]["p99_ms"], "stages": stages,
             "params_m": round(params, 2), "gflop_per_frame": round(gflop * renderer.steps, 2),
             "set_identity_ms": round(identity_ms, 1), "runtime": runtime.name, "steps": renderer.steps,
-            "crop_px": round(portrait.transform.side_px), "drawn_at_px": FACE_SIZE, "network_px": WINDOW}  # fmt: skip
+            "crop_px": round(portrait.transform.side_px), "drawn_at_px": FACE_SIZE,
+            "network_px": [view.shape for view in VIEWS.values()]}  # fmt: skip
+
+
+def bench_precisions(threads: int, frames: int = 240) -> dict[str, dict[str, float]]:
+    """The whole renderer on every runtime and precision that this processor can do, in turns: the runtime's name -> speed."""
+    (portrait, driving), renderers = spoken(), {}
+    for device, precision in product(DEVICES, PRECISIONS):
+        try:
+            renderer = FaceRenderer(make_runtime(device, threads, precision))
+        except (RuntimeError, UserError):  # OpenVINO's and ours
+            continue
+        renderer.set_identity(portrait)
+        renderers[renderer.runtime.name] = renderer
+    times = {name: [] for name in renderers}
+    for _ in range(ROUNDS):
+        for name, renderer in renderers.items():
+            for k in range(WARM_UP + frames // ROUNDS):
+                before = time.perf_counter()
+                renderer.render(next(driving))
+                if k >= WARM_UP:
+                    times[name].append(1e3 * (time.perf_counter() - before))
+    return {name: with_rate(values) for name, values in times.items()}
+
+
+def bench_start(threads: int, precision: str, starts: int = STARTS) -> dict[str, float]:
+    """Start-up to the first frame, memory and new photos in fresh processes: medians (ms), the largest memory (MB)."""
+    runs = []
+    for _ in range(starts):
+        command = [sys.executable, "-m", "atl_bringup.first_frame", str(time.monotonic()), str(threads), precision]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise UserError(f"The renderer did not start: {done.stderr.strip().splitlines()[-1:]}", "no_renderer")
+        runs.append(json.loads(done.stdout))
+    photos = [run.pop("photos") for run in runs]
+    result = {key: (max if key.startswith("rss") else median)(run[key] for run in runs) for key in runs[0]}
+    if photos[0]:
+        first, later = [rows[0] for rows in photos], [row for rows in photos for row in rows[1:]]
+        result |= {"first_photo_ms": round(median(sum(row.values()) for row in first), 1),
+                   "new_photo_ms": round(median(sum(row.values()) for row in later), 1),
+                   "new_identity_ms": round(median(row["identity_ms"] for row in later), 1)}  # fmt: skip
+    return result | {"starts": starts}
+
+
+def asked(result: dict) -> list[dict[str, object]]:
+    """What was asked of the renderer, what it is, and whether that is met; lines of what this run didn't measure are left out."""
+    renderer, start = result["renderer"], result["start"]
+    name = result["reference"]["runtime"]["name"] if "reference" in result else ""
+    lines = [
+        ("renderer, whole: frames/s", ">=", 60, renderer["fps"]),
+        ("renderer, whole: p99, ms", "<=", 25, renderer["p99_ms"]),
+        ("times the paper's size in torch", ">=", 80, renderer.get("vs_paper_torch")),
+        (f"times the paper's size in {name}", ">=", 25, renderer.get("vs_paper_runtime")),
+        ("process start to first frame, ms", "<=", 2000, start["total_ms"]),
+        ("set_identity, face found before, ms", "<=", 500, start.get("new_identity_ms", start["identity_ms"])),
+        ("new photo: face found, set_identity, ms", "<=", 500, start.get("new_photo_ms")),
+        ("the same, first photo of a process, ms", "<=", 500, start.get("first_photo_ms")),
+        ("RSS, peak of 200 frames, MB", "<=", 700, start["rss_mb"]),
+        ("RSS, peak, detector loaded, MB", "<=", 700, start["rss_with_detector_mb"]),
+    ]
+    return [{"what": what, "asked": f"{sign} {bound}", "is": value, "met": value >= bound if sign == ">=" else value <= bound}
+            for what, sign, bound, value in lines if value is not None]  # fmt: skip
 
 
 def bench_graph(seconds: float, display: str, threads: int, precision: str) -> dict[str, object]:
@@ -190,7 +267,8 @@ def speed_table(result: dict) -> str:
     ms: medians; frames/s: from the mean, for the reference from its median.
     """
     renderer, landmark = result["renderer"], result["landmark"]
-    drawn, window = "{0}x{0}".format(renderer["drawn_at_px"]), "{1}x{0}".format(*renderer["network_px"])
+    drawn = "{0}x{0}".format(renderer["drawn_at_px"])
+    window = " and ".join("{1}x{0}".format(*view) for view in renderer["network_px"])
     lines = [("landmarks, one core", None, landmark, landmark),
              (f"renderer, network ({renderer['runtime']})", window, renderer, renderer["stages"]["network"]),
              ("renderer, whole", drawn, renderer, renderer["stages"]["total"])]  # fmt: skip
@@ -216,6 +294,11 @@ def tell(result: dict) -> None:
           f"{renderer['fps']} frames/s, p99 {renderer['p99_ms']} ms; set_identity {renderer['set_identity_ms']} ms")  # fmt: skip
     for name, figures in renderer["stages"].items():
         print(f"  {name:8} {figures}")
+    print(table(("renderer, whole, in turns", "frames/s", "p50 ms", "p99 ms"), [
+        (name, row["fps"], row["p50_ms"], row["p99_ms"]) for name, row in result["precisions"].items()]))  # fmt: skip
+    print(f"start-up: {result['start']}")
+    print(table(("what", "asked", "is", "met"), [(*list(row.values())[:3], "yes" if row["met"] else "no")
+                                                 for row in result["asked"]]))  # fmt: skip
     for key in ("graph", "graph_with_viewer"):
         if key not in result:
             continue

@@ -109,8 +109,8 @@ def avatar_graph(
     _set_display(parameters["display"], display, out, port)
     playout_s = parameters["display"]["playout_delay_s"]
     if parameters["display"]["sink"] == "file":
-        # Nobody watches a recording live: on a machine that is too slow, frames come late, but all of them.
-        parameters["diffusion"]["max_delay_s"] = RECORDING_DELAY_S
+        # Nobody watches a recording live: on a machine that is too slow, frames come late, but all of them, and whole.
+        parameters["diffusion"] |= {"max_delay_s": RECORDING_DELAY_S, "governor": False}
     elif "max_delay_s" not in extra.get("diffusion", {}) and isinstance(playout_s, int | float):
         parameters["diffusion"]["max_delay_s"] = max(LEAST_DELAY_S, round(playout_s - SPENT_S, 3))
 

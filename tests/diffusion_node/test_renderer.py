@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait, output_shape
-from atl_diffusion_node.renderer import FaceRenderer, fade_out, window_of
-from atl_diffusion_node.runtime import FACE_SIZE, WINDOW, OpenVinoRuntime
+from atl_diffusion_node.renderer import FaceRenderer
+from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW, OpenVinoRuntime
+from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE
 from atl_face.errors import UserError
 from atl_face.topology import WEIGHT
 from atl_landmark_node.face_model import PortraitFace
@@ -50,38 +51,62 @@ def test_outside_the_feather_the_portrait_is_untouched(runtime, portrait):
         assert np.array_equal(frame[outside], portrait.picture[outside])
 
 
-def test_the_networks_window_holds_the_face_and_an_open_mouth(portrait):
-    rows, columns = window_of(portrait.neutral)
-    assert (rows.stop - rows.start, columns.stop - columns.start) == WINDOW
-    x, y = FACE_SIZE * talking(portrait, 0.4)[:, :2].T
-    assert columns.start < x.min() and x.max() < columns.stop and rows.start < y.min() and y.max() < rows.stop
-    for corner in (window_of(portrait.neutral - 0.5), window_of(portrait.neutral + 0.5)):  # never outside the crop
-        assert all(part.start >= 0 and part.stop <= FACE_SIZE and part.start % 2 == 0 for part in corner)
+@pytest.mark.parametrize("by", [-0.5, -0.1, 0, 0.1, 0.5])
+def test_the_mouths_view_follows_an_open_mouth_inside_the_crop(portrait, by):
+    points = talking(portrait, 0.4) + [by, by, 0]
+    rows, columns = MOUTH.place(points)
+    assert (rows.stop - rows.start, columns.stop - columns.start) == MOUTH_WINDOW
+    assert all(part.start >= 0 and part.stop <= FACE_SIZE and part.start % 2 == 0 for part in (rows, columns))
+    if abs(by) < 0.2:
+        x, y = FACE_SIZE * points[48:68, :2].T
+        assert columns.start + 8 < x.min() and x.max() < columns.stop - 8 and rows.start + 8 < y.min() and y.max() < rows.stop - 8
+
+
+def test_views_are_cut_alike_from_pictures_lines_and_masks(portrait):
+    crop = np.zeros((FACE_SIZE, FACE_SIZE, 3), np.uint8)
+    points = talking(portrait, 0.2)
+    x, y = np.round(FACE_SIZE * points[48, :2] - 0.5).astype(int)  # a mark at a corner of the mouth
+    crop[y - 1:y + 2, x - 1:x + 2] = 255
+    for view, scale in ((FACE, 2), (MOUTH, 1)):
+        picture, lines, mask = view.picture(crop, points), view.lines(points), view.mask(points)
+        assert picture.shape == (*view.shape, 3) and mask.shape == view.shape
+        assert lines.shape == (view.shape[0] // 2, view.shape[1] // 2, 3)
+        at = np.unravel_index(picture[..., 0].argmax(), view.shape)
+        assert picture.min() == -1 and lines[at[0] // 2 - 1:at[0] // 2 + 2, at[1] // 2 - 1:at[1] // 2 + 2, 1].max() > 0.3
+        place = view.place(points)
+        assert abs(at[0] + place[0].start - y / scale) <= 1 and abs(at[1] + place[1].start - x / scale) <= 1
 
 
 class Whitener:
-    """A runtime whose network paints everything white."""
+    """A runtime whose network paints one of the views white."""
 
     name = "whitener"
+
+    def __init__(self, paints=WINDOW, window=WINDOW):
+        self.paints, self.window = paints, window
+
+    def smaller(self, size):
+        return Whitener(self.paints, size)
 
     def identity(self, portrait, portrait_rasters):
         return None
 
     def step(self, x_s, warped, guides, features, memory):
-        return np.ones_like(warped), None
+        return np.ones_like(warped) if self.window == self.paints else warped, None
 
 
-def test_what_the_network_changes_fades_out_inside_its_window(portrait):
-    frame = draw(FaceRenderer(Whitener()), portrait, (0.0,))[0]
-    rows, columns = window_of(portrait.neutral)
+def test_the_mouths_view_fades_into_the_faces(portrait):
     u, v = FACE_SIZE * np.moveaxis(portrait.region_uv, -1, 0)
+    rows, columns = MOUTH.place(portrait.neutral)
     deep = (u > columns.start + 20) & (u < columns.stop - 20) & (v > rows.start + 20) & (v < rows.stop - 20)
-    outside = (u < columns.start) | (u > columns.stop) | (v < rows.start) | (v > rows.stop)
-    assert frame[portrait.region][deep].mean() > 250  # a picture as sharp as the portrait keeps some of its edges
-    still = np.abs(frame[portrait.region].astype(int) - portrait.picture[portrait.region])[outside]
-    assert still.max() <= 2, "only warped there, and hardly"
-    fade = fade_out(*WINDOW)
-    assert fade[0].max() == fade[:, -1].max() == 0 and fade[WINDOW[0] // 2, WINDOW[1] // 2] == 1
+    outside = (u < columns.start - 6) | (u > columns.stop + 6) | (v < rows.start - 6) | (v > rows.stop + 6)
+    within = portrait.feather[..., 0] == 1
+    white = draw(FaceRenderer(Whitener(MOUTH_WINDOW)), portrait, (0.0,))[0][portrait.region]
+    assert white[deep].mean() > 250  # a picture as sharp as the portrait keeps some of its edges
+    assert np.abs(white.astype(int) - portrait.picture[portrait.region])[outside].max() <= 2, "only warped there, and hardly"
+    face = draw(FaceRenderer(Whitener(WINDOW)), portrait, (0.0,))[0][portrait.region]
+    assert face[within & outside].mean() > 245 and face[deep].mean() < 200, "the mouth's view is over the face's"
+    assert MOUTH_FADE[0].max() == MOUTH_FADE[:, -1].max() == 0 and MOUTH_FADE[MOUTH_WINDOW[0] // 2, MOUTH_WINDOW[1] // 2] == 1
 
 
 def test_an_opening_jaw_changes_the_mouth_most(runtime, portrait):

@@ -7,9 +7,11 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from atl_bringup.bench import percentiles, speed_table, with_rate  # noqa: E402
+from atl_bringup import bench  # noqa: E402
+from atl_bringup.bench import asked, bench_precisions, bench_start, percentiles, speed_table, with_rate  # noqa: E402
 from atl_bringup.cli import main  # noqa: E402
 from atl_bringup.observe import counted, dropped, latencies, rate  # noqa: E402
+from atl_face.errors import UserError  # noqa: E402
 
 MS = 1_000_000
 
@@ -65,7 +67,7 @@ def test_the_table_gives_the_ratio_to_the_reference_in_torch():
     result = {
         "landmark": {"params_m": 0.82, "gflop_per_frame": 0.003, "p50_ms": 0.5, "fps": 2000.0},
         "renderer": {"params_m": 0.75, "gflop_per_frame": 1.91, "runtime": "openvino-bf16", "drawn_at_px": 256,
-                     "network_px": (208, 192), "stages": {"network": network, "total": whole}},
+                     "network_px": [(128, 128), (96, 112)], "stages": {"network": network, "total": whole}},
     }  # fmt: skip
     assert "paper" not in speed_table(result)
     speeds = {key: {"name": f"{key}-f32", "p50_ms": 1e3 / fps, "fps": fps} for key, fps in (("torch", 0.5), ("runtime", 2.0))}
@@ -80,3 +82,49 @@ def test_without_torch_the_reference_says_what_to_install(monkeypatch, capsys):
     monkeypatch.delitem(sys.modules, "atl_diffusion_node.paper_unet", raising=False)
     assert main(["bench", "--seconds", "0", "--reference"]) == 2
     assert "requirements/training.txt" in capsys.readouterr().err
+
+
+def test_a_fresh_process_tells_what_its_start_its_memory_and_a_new_photo_cost():
+    start = bench_start(2, "f32", starts=1)
+    parts = [start[f"{part}_ms"] for part in ("python", "imports", "portrait", "runtime", "identity", "frame")]
+    assert min(parts) > 0 and sum(parts) == pytest.approx(start["total_ms"], abs=1)
+    assert 100 < start["rss_mb"] <= start["rss_with_detector_mb"] < 5000
+    if "new_photo_ms" in start:  # mediapipe is here
+        assert 0 < start["new_identity_ms"] < start["new_photo_ms"] < start["first_photo_ms"]
+
+
+def test_only_precisions_that_the_runtime_offers_are_timed(monkeypatch):
+    class Fake:
+        def __init__(self, device, threads, precision):
+            if precision == "int8":
+                raise RuntimeError("Wrong value int8 for property key INFERENCE_PRECISION_HINT")
+            if device == "onnxruntime":
+                raise UserError("ONNX Runtime can't be loaded.", "no_onnxruntime")
+            self.name = f"fake-{precision}"
+
+        def smaller(self, size):
+            return self
+
+        def identity(self, portrait, rasters):
+            return []
+
+        def step(self, x_s, warped, guides, features, memory):
+            return warped, []
+
+    monkeypatch.setattr(bench, "make_runtime", Fake)
+    monkeypatch.setattr(bench, "WARM_UP", 1)
+    speeds = bench_precisions(2, frames=8)
+    assert list(speeds) == ["fake-f32", "fake-bf16"] and min(row["fps"] for row in speeds.values()) > 0
+
+
+def test_what_was_asked_is_met_or_not_and_what_was_not_measured_is_left_out():
+    result = {"renderer": {"fps": 60.0, "p99_ms": 25.1},
+              "start": {"total_ms": 2000.0, "identity_ms": 50.0, "rss_mb": 300, "rss_with_detector_mb": 701}}  # fmt: skip
+    assert [row["met"] for row in asked(result)] == [True, False, True, True, True, False]
+    result["renderer"] |= {"vs_paper_torch": 79.9, "vs_paper_runtime": 25.0}
+    result["reference"] = {"runtime": {"name": "openvino-bf16"}}
+    result["start"] |= {"new_identity_ms": 50.0, "new_photo_ms": 400.0, "first_photo_ms": 600.0}
+    rows = asked(result)
+    assert [row["met"] for row in rows] == [True, False, False, True, True, True, True, False, True, False]
+    assert rows[3] == {"what": "times the paper's size in openvino-bf16", "asked": ">= 25", "is": 25.0, "met": True}
+    assert max(len(row["what"]) for row in rows) <= 40, "the table on the screen cuts longer ones"

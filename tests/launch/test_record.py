@@ -30,7 +30,7 @@ SECONDS = 2.0
 # The recorder, too, hears the first word; a busy machine drops no frame.
 PARAMETERS = """
 /**/audio: {ros__parameters: {min_subscribers: 3}}
-/**/diffusion: {ros__parameters: {max_delay_s: 60.0}}
+/**/diffusion: {ros__parameters: {max_delay_s: 60.0, governor: false}}
 """
 
 

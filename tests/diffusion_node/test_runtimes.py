@@ -1,0 +1,206 @@
+"""The runtimes draw the same: of OpenVINO, ONNX Runtime and torch, in every precision, at every size, alone and in batches."""
+import shutil
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from atl_diffusion_node.bridge import start_state
+from atl_diffusion_node.portrait import default_portrait_path, load_portrait
+from atl_diffusion_node.renderer import reference_landmarks
+from atl_diffusion_node.runtime import (
+    DATA,
+    FACE_SIZE,
+    MEMORY,
+    MOUTH_WINDOW,
+    WINDOW,
+    OnnxRuntime,
+    OpenVinoRuntime,
+    TorchRuntime,
+    make_runtime,
+    of_window,
+)
+from atl_diffusion_node.views import VIEWS, to_network
+from atl_diffusion_node.warp import FaceWarp, apply_warp
+from atl_face.errors import UserError
+from atl_face.inference import load_openvino
+
+
+@pytest.fixture(scope="module")
+def openvino():
+    return OpenVinoRuntime(1, "f32")
+
+
+@pytest.fixture
+def onnx_runtime():
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: the default runtime does not need it")
+    return OnnxRuntime(1, "f32")
+
+
+@pytest.fixture
+def torch_runtime():
+    pytest.importorskip("torch", reason="torch is not installed: the CPU runtime does not need it")
+    pytest.importorskip("safetensors", reason="safetensors is not installed: the CPU runtime does not need it")
+    return TorchRuntime("cpu")
+
+
+def smooth(rng, shape, low=-1.0):
+    """Random arrays whose pixels are like their neighbours, in [low, 1]."""
+    coarse = rng.uniform(low, 1, (*shape[:-2], shape[-2] // 8, shape[-1] // 8))
+    return coarse.repeat(8, -2).repeat(8, -1).astype(np.float32)
+
+
+def stream(seed, window=WINDOW, frames=3):
+    """A portrait's two pictures, and the pictures of its frames."""
+    rng, half = np.random.default_rng(seed), [side // 2 for side in window]
+    identity = smooth(rng, (1, 3, *window)), smooth(rng, (1, 3, *half), 0.0)
+    return identity, [(smooth(rng, (1, 3, *window)), smooth(rng, (1, 3, *window)), smooth(rng, (1, 5, *half), 0.0))
+                      for _ in range(frames)]  # fmt: skip
+
+
+def drawn(runtime, identity, frames):
+    """What the network adds to the warped portrait in each frame, as one array."""
+    features, memory, changes = runtime.identity(*identity), None, []
+    for frame in frames:
+        x_0, memory = runtime.step(*frame, features, memory)
+        changes.append(x_0 - frame[1])
+    return np.concatenate(changes)
+
+
+def off(made, expected):
+    """RMS of the difference, as a share of the network's whole change."""
+    return float(np.sqrt(np.mean((made - expected) ** 2) / np.mean(expected**2)))
+
+
+@pytest.mark.parametrize("window", [WINDOW, MOUTH_WINDOW])
+def test_torch_and_openvino_agree(openvino, torch_runtime, window):
+    seen = stream(0, window)
+    theirs = drawn(torch_runtime.smaller(window), *seen)
+    assert np.sqrt(np.mean(theirs**2)) > 0.01, "the network changes the picture"
+    assert off(drawn(openvino.smaller(window), *seen), theirs) < 1e-3
+
+
+@pytest.mark.parametrize("window", [WINDOW, MOUTH_WINDOW])
+def test_onnx_runtime_and_openvino_agree(openvino, onnx_runtime, window):
+    if window != WINDOW:
+        pytest.importorskip("onnx", reason="onnx is not installed: OpenVINO does not need it for another window")
+    seen = stream(1, window)
+    assert off(drawn(onnx_runtime.smaller(window), *seen), drawn(openvino.smaller(window), *seen)) < 1e-3
+
+
+def test_a_smaller_window_has_features_and_memory_of_its_size(openvino):
+    mouth, (identity, frames) = openvino.smaller(MOUTH_WINDOW), stream(2, MOUTH_WINDOW)
+    assert (openvino.window, mouth.window) == (WINDOW, MOUTH_WINDOW)
+    features = mouth.identity(*identity)
+    assert [f.shape[2:] for f in features] == [(MOUTH_WINDOW[0] >> k, MOUTH_WINDOW[1] >> k) for k in (1, 2, 3, 4)]
+    x_0, memory = mouth.step(*frames[0], features, None)
+    assert x_0.shape == (1, 3, *MOUTH_WINDOW) and [m.shape[1:] for m in memory] == [of_window(m, MOUTH_WINDOW) for m in MEMORY]
+
+
+def test_frames_remember_the_ones_before(openvino):
+    identity, (frame, other, _) = stream(3)
+    again, after = drawn(openvino, identity, [frame, frame]), drawn(openvino, identity, [other, frame])
+    assert off(again[1:], again[:1]) > 1e-4 and off(after[1:], again[1:]) > 1e-4
+
+
+def test_streams_in_a_batch_are_drawn_as_if_alone(torch_runtime):
+    seen = [stream(seed) for seed in (4, 5, 6)]
+    alone = [drawn(torch_runtime, *s) for s in seen]
+    features, memory = [torch_runtime.identity(*identity) for identity, _ in seen], [None] * len(seen)
+    for k in range(3):  # the last stream begins one frame after the others
+        count = len(seen) if k else len(seen) - 1
+        frames = [seen[i][1][k if i < 2 else k - 1] for i in range(count)]
+        made = torch_runtime.step_batch([(*frames[i], features[i], memory[i]) for i in range(count)])
+        for i, (x_0, memory[i]) in enumerate(made):  # noqa: B020 (each stream's own)
+            assert off(x_0 - frames[i][1], alone[i][k if i < 2 else k - 1][None]) < 1e-4
+
+
+def test_compiled_torch_draws_the_same(torch_runtime):
+    if not shutil.which("g++"):
+        pytest.skip("torch.compile needs a C++ compiler")
+    seen = stream(7, MOUTH_WINDOW, 2)
+    made = drawn(TorchRuntime("cpu", compiled=True).smaller(MOUTH_WINDOW), *seen)
+    assert off(made, drawn(torch_runtime.smaller(MOUTH_WINDOW), *seen)) < 1e-4
+
+
+def test_bfloat16_is_a_little_coarser(openvino):
+    seen = stream(8)
+    assert off(drawn(OpenVinoRuntime(1, "bf16"), *seen), drawn(openvino, *seen)) < 0.05
+
+
+def constants(graph):
+    """(element type, shape, bytes) of an exported graph's constants."""
+    return {(op.get_element_type().get_type_name(), tuple(op.get_output_shape(0)), op.get_data().tobytes())
+            for op in load_openvino().Core().read_model(str(DATA / graph)).get_ops()
+            if op.get_type_name() == "Constant"}  # fmt: skip
+
+
+def test_the_int8_graph_is_of_the_weights_that_are_shipped():
+    exact, coarse = constants("unet.onnx"), constants("unet_int8.onnx")
+    kept = {shape for kind, shape, _ in coarse if kind == "f32" and len(shape) == 4 and shape[2:] == (3, 3)}
+    assert len(kept) == 1, "the last convolution, which stays in floating point"
+    assert {c for c in exact if c[1] in kept} <= coarse, "other weights: run atl_training.renderer.quantise again"
+    assert {"i8", "u8"} <= {kind for kind, *_ in coarse}
+
+
+def test_openvino_computes_the_int8_graphs_convolutions_in_int8():
+    compiled = load_openvino().Core().compile_model(str(DATA / "unet_int8.onnx"), "CPU")
+    told = [op.get_rt_info() for op in compiled.get_runtime_model().get_ops()]
+    kinds = [t["primitiveType"].astype(str).rsplit("_", 1)[1] for t in told if t["layerType"].astype(str) == "Convolution"]
+    assert kinds.count("I8") == len(kinds) - 1, "all but the last"
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_int8_draws_a_face_almost_as_float_does(view):
+    portrait, warp = load_portrait(default_portrait_path(), 256), FaceWarp(reference_landmarks())
+    crop, noise = portrait.transform.extract(portrait.picture, FACE_SIZE), np.random.default_rng(0).standard_normal(view.shape)
+    frames, changes = [], {}
+    for opening in (0.0, 0.02, 0.04):
+        points = portrait.neutral.copy()
+        points[65:68, 1] += opening
+        warped = view.picture(apply_warp(crop, warp.displacement(portrait.neutral, points, FACE_SIZE)), points)
+        mask, lines = view.mask(points), view.lines(points)
+        half = [cv2.resize(mask, lines.shape[1::-1], interpolation=cv2.INTER_AREA), np.ones(lines.shape[:2])]
+        pictures = start_state(warped, mask[..., None], noise[..., None]), warped, np.dstack([lines, *half])
+        frames.append(tuple(to_network(p).astype(np.float32) for p in pictures))
+    identity = to_network(view.picture(crop, portrait.neutral)), to_network(view.lines(portrait.neutral))
+    for precision in ("f32", "int8"):
+        changes[precision] = 127.5 * drawn(OpenVinoRuntime(1, precision).smaller(view.shape), identity, frames)
+    grey_levels = float(np.sqrt(np.mean((changes["int8"] - changes["f32"]) ** 2)))
+    assert 1e-3 < grey_levels < 1.0
+
+
+def test_onnx_runtime_draws_the_int8_graph_as_openvino_does(onnx_runtime):
+    seen = stream(10)
+    assert off(drawn(OnnxRuntime(1, "int8"), *seen), drawn(OpenVinoRuntime(1, "int8"), *seen)) < 0.05
+
+
+def test_what_is_missing_is_told(monkeypatch, tmp_path):
+    with pytest.raises(UserError, match="quantise"):
+        OpenVinoRuntime(1, "int8", tmp_path)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match="pip install onnxruntime onnx"):
+        make_runtime("onnxruntime")
+
+
+def test_what_onnx_runtime_lacks_is_told(onnx_runtime, monkeypatch):
+    with pytest.raises(UserError, match="bf16"):
+        OnnxRuntime(1, "bf16")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(UserError, match="pip install onnxruntime onnx"):
+        onnx_runtime.smaller(MOUTH_WINDOW)
+
+
+def test_a_device_and_a_precision_choose_the_runtime(onnx_runtime):
+    assert make_runtime("onnxruntime", 1, "int8").name == "onnxruntime-cpu-int8"
+    assert make_runtime("cpu", 1, "int8").name == "openvino-int8"
+
+
+def test_the_nodes_parameters_name_every_runtime():
+    pytest.importorskip("atl_node.params", reason="the node's own packages are not in the environment of training")
+    from atl_diffusion_node.parameters import PARAMETERS
+
+    choices = {p.name: p.choices for p in PARAMETERS}
+    assert choices["device"] == ("auto", "cpu", "onnxruntime", "cuda", "cuda-graphs")
+    assert choices["precision"] == ("auto", "f32", "bf16", "int8")
