@@ -1,4 +1,4 @@
-"""Cut clips into short segments and pack what the renderer trains on: portrait, target, warped portrait, rasters.
+"""Cut clips into short segments and pack what the renderer trains on: portrait, target, warped portrait.
 
     python -m atl_training.renderer.pack --shards DIR --out DIR
 
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
-from atl_diffusion_node.guide import rasters
+from atl_diffusion_node.lips import LipLine
 from atl_diffusion_node.renderer import reference_landmarks
 from atl_diffusion_node.runtime import FACE_SIZE
 from atl_diffusion_node.warp import FaceWarp, apply_warp
@@ -110,13 +110,16 @@ def warper() -> FaceWarp:
 def segment(portrait: np.ndarray, neutral: np.ndarray, points: np.ndarray, target: list[np.ndarray],
             warp: FaceWarp) -> dict[str, np.ndarray]:  # fmt: skip
     """The arrays of one segment from its crops and landmarks (68, 3) and (T, 68, 3), crop coordinates."""
+    line = LipLine.of(portrait, neutral)
+    warped = [apply_warp(portrait, warp.displacement(neutral, p, FACE_SIZE)) for p in points]
+    for picture, p in zip(warped, points, strict=True):
+        line.cover(picture, p, lambda xy: xy * FACE_SIZE)  # as the renderer does it
     return {
         "portrait": portrait,
         "neutral": neutral[:, :2].astype(np.float32),
         "points": points[..., :2].astype(np.float32),
         "target": np.stack(target),
-        "warped": np.stack([apply_warp(portrait, warp.displacement(neutral, p, FACE_SIZE)) for p in points]),
-        "rasters": np.stack([rasters(p, FACE_SIZE // 2) for p in points]),
+        "warped": np.stack(warped),
     }
 
 
@@ -131,7 +134,6 @@ ARRAYS = {
     "points": ((FRAMES, 68, 2), np.float32),
     "target": ((FRAMES, FACE_SIZE, FACE_SIZE, 3), np.uint8),
     "warped": ((FRAMES, FACE_SIZE, FACE_SIZE, 3), np.uint8),
-    "rasters": ((FRAMES, FACE_SIZE // 2, FACE_SIZE // 2, 3), np.uint8),
 }
 
 

@@ -1,0 +1,162 @@
+"""The renderer's report: every figure has a known case, and the page tells what was measured."""
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("webdataset", reason="shards need requirements/dev.txt: webdataset")
+pytest.importorskip("openvino", reason="the landmark network runs in OpenVINO")
+
+from renderer_page import aims, renderer_section
+
+from atl_diffusion_node.portrait import default_portrait_path, load_portrait
+from atl_diffusion_node.views import FADE_PX
+from atl_diffusion_node.views import MOUTH as MOUTH_VIEW
+from atl_evaluation.metrics import picture
+from atl_face.topology import mouth_box
+from atl_landmark_node.face_model import average_neutral
+from atl_training.renderer.report import drift, sets
+from atl_training.renderer.report.crop import AREAS, SIZE, FaceCrop, areas, compared
+from atl_training.renderer.report.steadiness import STILL_PX, gradient, seams, skin, skin_flicker
+
+
+@pytest.fixture(scope="module")
+def face():
+    """Landmarks (68, 2) of the average face in a square of SIZE."""
+    points = average_neutral()[:, :2] * 180
+    return FaceCrop(points).points(points)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_the_square_is_around_the_first_frames_face_and_goes_on_beyond_the_picture(rng):
+    points = average_neutral()[:, :2] * 180 + (-40, 7)
+    crop = FaceCrop(points)
+    inside = crop.points(points)
+    height = np.ptp(inside[:, 1])
+    assert height == pytest.approx(SIZE / 1.4, rel=0.02)
+    assert (inside.min(0) + inside.max(0)) / 2 == pytest.approx([SIZE / 2, SIZE / 2], abs=0.7)
+    frame = np.zeros((200, 200, 3), np.uint8)
+    cv2.circle(frame, tuple(np.round(points[8] - 0.5).astype(int)), 3, (255, 255, 255), -1)  # the chin
+    square = crop.pictures(np.stack([frame, frame]))
+    assert square.shape == (2, SIZE, SIZE, 3)
+    y, x = np.argwhere(square[0, ..., 0] > 200).mean(0) + 0.5
+    assert (x, y) == pytest.approx(tuple(inside[8]), abs=1)
+
+
+def test_areas_are_all_of_the_square_and_each_pixel_is_in_one(face):
+    for points in (face, face * (1, 0.4)):  # the boxes of a flat face overlap
+        masks = areas(points)
+        assert tuple(masks) == AREAS and (sum(mask.astype(int) for mask in masks.values()) == 1).all()
+        assert all(mask.any() for mask in masks.values())
+
+
+def test_an_error_is_told_in_its_own_area(face, rng):
+    real = rng.integers(60, 190, (3, SIZE, SIZE, 3)).astype(np.uint8)
+    points = np.stack([face] * 3)
+    perfect = compared(real, real, points)
+    assert perfect["psnr"] == picture.PSNR_MOST and perfect["ssim"] == 1 and perfect["sharpness_mouth"] == 1
+    for name, mask in areas(face).items():
+        made = real.copy()
+        made[:, mask] += 10
+        figures = compared(real, made, points)
+        assert figures[f"error_{name}"] == 100 and figures[f"psnr_{name}"] == pytest.approx(20 * np.log10(25.5))
+        assert figures["psnr"] == pytest.approx(20 * np.log10(25.5) - 10 * np.log10(mask.mean()))
+        assert (figures["psnr_outside"] == picture.PSNR_MOST) == (name in ("mouth", "eyes"))
+    assert compared(real, made, points)["psnr_mouth"] == picture.psnr(real, made, mouth_box(points)).mean()
+
+
+def test_blur_is_no_sharpness(face, rng):
+    real = rng.integers(0, 255, (2, SIZE, SIZE, 3)).astype(np.uint8)
+    blurred = np.stack([cv2.GaussianBlur(frame, (0, 0), 1) for frame in real])
+    assert compared(real, blurred, np.stack([face] * 2))["sharpness_mouth"] < 0.5
+
+
+def test_skin_flickers_only_where_and_while_the_face_is_still(face, rng):
+    points = np.stack([face] * 6)
+    points[4:] += 20 * STILL_PX / np.sqrt(2)  # it moves on from frame 3 to 4
+    where = skin(points)
+    assert where.any() and not (where & areas(face)["mouth"]).any() and not (where & areas(face)["around"]).any()
+    squares = np.full((6, SIZE, SIZE, 3), 100, np.uint8)
+    squares[4:] = 200  # while it moves
+    squares[:, ~where] = rng.integers(0, 255, (6, 1, 3))  # elsewhere
+    assert skin_flicker(squares, points) == 0
+    squares[1, where] += 8
+    assert skin_flicker(squares, points) == pytest.approx(2 * 8 / 4, abs=0.1)  # two of four still pairs
+    moving = points + np.arange(6)[:, None, None]
+    assert np.isnan(skin_flicker(squares, moving))
+
+
+def test_a_seam_is_seen_and_a_good_paste_is_none():
+    portrait = load_portrait(default_portrait_path(), 256)
+    still, points = portrait.picture[None], portrait.neutral[None]
+    same = seams(portrait, points, still, still)
+    assert same["seam_paste"] == same["seam_mouth"] == 0
+    assert (same["edge_paste"], same["edge_mouth"]) == pytest.approx((100, 100))
+    pasted = still.copy()
+    pasted[0][portrait.region] = np.clip(pasted[0][portrait.region].astype(int) + 20 * (portrait.feather > 0.5), 0, 255)
+    told = seams(portrait, points, pasted, still)
+    assert told["edge_paste"] > 105 and told["seam_paste"] > 0.2 and told["seam_mouth"] == 0
+    rows, columns = MOUTH_VIEW.place(portrait.neutral)
+    corners = np.array([(columns.start, rows.start), (columns.stop, rows.stop)]) + [[FADE_PX / 2], [-FADE_PX / 2]]
+    (x0, y0), (x1, y1) = np.round(portrait.transform.to_portrait(corners / MOUTH_VIEW.size)).astype(int)
+    drawn = still.copy()
+    drawn[0][y0:y1, x0:x1] = np.clip(drawn[0][y0:y1, x0:x1].astype(int) + 20, 0, 255)
+    told = seams(portrait, points, drawn, still)
+    assert told["edge_mouth"] > 105 and told["seam_mouth"] > 0.2 and told["seam_paste"] == 0
+    ramp = np.tile(np.arange(8, dtype=np.float32) * 3, (8, 1))
+    assert gradient(ramp)[1:-1, 1:-1] == pytest.approx(3)
+
+
+def test_a_clip_is_judged_in_all_ways_without_its_first_frame(face, monkeypatch):
+    """The renderer is one that returns the truth, so ours is perfect and the gain is what the warp lacks."""
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 255, (6, 200, 200, 3)).astype(np.uint8)
+    marks = np.concatenate([average_neutral()] * 6).reshape(6, 68, 3) * 180
+    marks[:, 62, 1] += 3 * np.sin(np.arange(6))
+    clip = sets.Clip("k", truth, marks, np.zeros(6 * 640, np.float32))
+    worse = np.clip(truth.astype(int) + 10, 0, 255).astype(np.uint8)
+    worse[0] = 0  # the portrait's own frame has no say
+    made = [(sets.TRUTH, truth), ("still portrait", worse), (sets.WARPED, worse), (sets.DRAWN, truth), (sets.HELD, worse),
+            (sets.SPOKEN, worse), ("ours from sound alone", worse)]  # fmt: skip
+    monkeypatch.setattr(sets, "made_in_all_ways", lambda *_: iter(made))
+    monkeypatch.setattr(sets, "track", lambda frames: marks)
+    monkeypatch.setattr(sets.Clip, "of", lambda sample: clip)
+    sample = SimpleNamespace(facts={"speaker": "s"})
+    told = sets.on_clips([sample, sample], None, None, "test", spoken=True)
+    assert told["clips"] == 2 and told["people"] == 1 and "ours from sound alone" not in told["rows"]
+    assert told["rows"][sets.DRAWN]["psnr"][0] == picture.PSNR_MOST and told["steady"]["flicker_ratio"][0] == 1
+    assert told["rows"][sets.DRAWN]["gap_correlation"][0] == pytest.approx(1)
+    lack = picture.PSNR_MOST - told["rows"][sets.WARPED]["psnr"][0]
+    assert told["gains"]["true landmarks"]["psnr"][0] == pytest.approx(lack, abs=1e-3) and 30 < lack < 33
+    assert told["gains"]["sound, true head pose"]["psnr_mouth"][0] == 0
+    assert sets.HELD not in sets.on_clips([sample], None, None, "test", spoken=False)["rows"]
+
+
+def test_drift_goes_through_all_frames_and_tells_minutes_apart(monkeypatch):
+    portrait = SimpleNamespace(picture=np.full((8, 8, 3), 10, np.uint8), neutral=None)
+    monkeypatch.setattr(drift, "Embedder", lambda: lambda frame: np.array([1.0, float(frame[0, 0, 0] > 10)] + [0.0] * 126))
+    monkeypatch.setattr(drift, "landmarks_of", lambda sound, *_: [SimpleNamespace(points=k) for k in range(len(sound) // 640)])
+    sound = drift.long_sound([np.zeros(1000, np.float32), np.ones(500, np.float32)], 3)
+    assert len(sound) == 3 * 60 * 16000 and sound[1000:1500].all() and not sound[1500:2500].any()
+    steady = SimpleNamespace(set_identity=lambda p: None, render=lambda k: portrait.picture)
+    told = drift.drift(portrait, steady, None, [sound], 3)
+    assert (told["frames"], told["similarity"], told["picture"], told["verified_last"]) == (4500, 1, 0, 100)
+    steady.render = lambda k: portrait.picture + np.uint8(3 * (k >= 3000))  # another face in the last minute
+    told = drift.drift(portrait, steady, None, [sound], 3)
+    assert told["similarity"] == pytest.approx(np.sqrt(0.5), abs=1e-4) and told["picture"] == 3 and told["verified_last"] == 0
+
+
+def test_aims_are_met_only_by_what_is_good_enough():
+    def figures(value, low):
+        gain = {key: [value, low, value] for key in sets.GAINED}
+        return {"folder": {"gains": {"true landmarks": gain}}, "corpus": {"gains": {"true landmarks": gain}},
+                "drift": {"minutes": 10, "similarity": value}}  # fmt: skip
+
+    verdicts = {value: [row[-1] for row in aims(figures(value, low))] for value, low in ((1.6, 0.1), (1.4, -0.1))}
+    assert verdicts == {1.6: ["met"] * 5, 1.4: ["**not met**"] * 4 + ["met"]}
+    assert renderer_section({}) == ""

@@ -1,0 +1,167 @@
+"""Ablation: arms of the renderer trained at one budget and judged on the same held-out segments, and the paper's way beside them.
+
+    python -m atl_training.renderer.arms --data PACK... --out DIR --json docs/renderer_arms.json [--paper DIR --shards SHARDS]
+
+Each arm is trained on the face's view without a critic, in a process of its own; one that is finished is kept, one that was
+stopped goes on. What is judged is the moving average of its weights. `--only` trains and judges some arms anew and keeps the
+others of the file. tools/renderer_arms_page.py makes tables of it.
+"""
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from atl_diffusion_node.unet import GUIDE_CHANNELS, GuidedUNet, identity_shapes, memory_shapes
+from atl_diffusion_node.views import FACE, VIEWS
+from atl_evaluation.provenance import host, sha256_of
+from atl_face.errors import UserError
+from atl_training.renderer.batches import BATCH, Segments
+from atl_training.renderer.judge import LOOK, drawn, validate
+from atl_training.renderer.net import Renderer, Variation
+from atl_training.tool import run_tool
+
+BASE = "base"
+ARMS = {
+    BASE: (), "noise-uniform": ("--noise", "uniform"), "noise-none": ("--noise", "none"), "no-warp": ("--no-warp",),
+    "no-rasters": ("--no-rasters",), "noise-alone": ("--no-warp", "--no-rasters"), "pooled": ("--pooled",),
+}  # name -> options of renderer.train; noise-alone: landmarks through the noise only, the paper's way  # fmt: skip
+STEPS = 8, 4, 2, 1  # network evaluations a frame, for the base and the paper's way
+EVALUATIONS = {BASE: STEPS, "noise-uniform": (2, 1), "noise-none": (2, 1)}  # other arms are judged at 1
+SEGMENTS = 100  # of a pack that are judged: neighbours are of one clip
+CLIPS = 12  # of --shards that the paper's way is judged on
+TIMED = 30  # evaluations
+STANDS = 0.1 / 127.5  # mean change of a tenth of a grey level: segments of one photo stand still (0), film has about 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, nargs="+", required=True,
+                        help="folders that renderer.pack wrote, each judged alone; the first beside the paper's way")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--seeds", type=int, default=1, help="that the base is trained with (%(default)s): tells the spread")
+    parser.add_argument("--only", choices=ARMS, nargs="+", help="only these arms")
+    parser.add_argument("--paper", type=Path, help="folder of a run of renderer.paper, judged too")
+    parser.add_argument("--shards", type=Path, nargs="+", help="that it is judged on: the set of the first of --data")
+    chosen = parser.parse_args()
+    if chosen.paper and not chosen.shards:
+        raise UserError("--paper needs --shards.")
+    if missing := [str(pack) for pack in chosen.data if not (pack / "val").is_dir()]:
+        raise UserError(f"{', '.join(missing)} has no held-out segments (val) to judge by.")
+    torch.set_num_threads(1)
+    arms = {name: ARMS[name] for name in chosen.only or ARMS}
+    if BASE in arms:
+        arms |= {f"{BASE}-seed{seed}": ("--seed", str(seed)) for seed in range(1, chosen.seeds)}
+    budget = {"steps": chosen.steps, "frames": chosen.steps * BATCH, "packs": [pack.name for pack in chosen.data]}
+    result = json.loads(chosen.json.read_text()) if chosen.json.exists() else {"budget": budget, "arms": {}}
+    if result["budget"] != budget:
+        raise UserError(f"{chosen.json} holds figures of another budget ({result['budget']}): choose another --json.")
+    for name, options in arms.items():
+        run = train(chosen.data, chosen.out / name, chosen.steps, options)
+        if result["arms"].get(name, {}).get("weights") != sha256_of(run / "renderer.safetensors"):
+            result["arms"][name] = row_of(run, chosen.data, EVALUATIONS.get(name, (1,))) | {"options": list(options)}
+            write(result, chosen.json)  # at once: a stop loses one arm's figures at most
+        show(name, result["arms"][name]["figures"])
+    result["ms_per_evaluation"] = {name: speed(*view.shape) for name, view in VIEWS.items()}
+    if chosen.paper:
+        from atl_training.renderer.paper import judge_paper  # our arms don't need the paper's network
+
+        figures = {str(steps): judge_paper(chosen.paper, chosen.shards, CLIPS, steps) for steps in STEPS}
+        result["paper"] = {"pack": chosen.data[0].name, "clips": CLIPS, "figures": figures}
+        show("paper", {result["paper"]["pack"]: figures})
+    write(result, chosen.json)
+
+
+def command(data: list[Path], run: Path, steps: int, options: tuple[str, ...]) -> list[str]:
+    """The training of one arm; a seed among its options goes before ours."""
+    every = max(1, steps // 4)  # steps between checkpoints
+    return [sys.executable, "-m", "atl_training.renderer.train", "--data", *map(str, data), "--out", str(run),
+            "--steps", str(steps), "--every", str(every), "--views", FACE.name, "--no-critic", "--seed", "0",
+            "--threads", "1", "--bf16", *options]  # fmt: skip
+
+
+def train(data: list[Path], run: Path, steps: int, options: tuple[str, ...]) -> Path:
+    """Train an arm unless that is done; returns its folder.
+
+    Raises:
+        UserError: the folder holds a run on other data, or training failed (and said why).
+    """
+    last, metrics = run / "last.pt", run / "metrics.json"
+    looked = {name for name in json.loads(metrics.read_text()) if name.endswith(FACE.name)} if metrics.exists() else set()
+    if looked and looked != {f"{pack.name}, {FACE.name}" for pack in data}:
+        raise UserError(f"{run} holds a run on other data: choose another --out.")
+    if not last.exists() or torch.load(last)["step"] != steps:
+        print(f"training {run.name}", flush=True)
+        if code := subprocess.run(command(data, run, steps, options), check=False).returncode:
+            raise UserError(f"The training of {run.name} ended with exit code {code}; what was wrong is said above.")
+    return run
+
+
+def row_of(run: Path, data: list[Path], evaluations: tuple[int, ...]) -> dict:
+    """An arm's line: SHA-256 of its weights, minutes that it trained, and by pack and number of evaluations what `validate`
+    tells, and `change`."""
+    last, weights = torch.load(run / "last.pt"), run / "renderer.safetensors"
+    asked = last["arguments"]
+    net = Renderer(Variation(asked["noise"], not asked["no_warp"], not asked["no_rasters"], asked["pooled"]))
+    net.load_state_dict(load_file(weights))
+    figures = {}
+    for pack in data:
+        held = Segments([pack / "val"])
+        figures[pack.name] = {str(steps): validate(net, held, FACE, SEGMENTS, steps) | {"change": change(net, held, steps)}
+                              for steps in evaluations}  # fmt: skip
+    return {"weights": sha256_of(weights), "minutes": round(60 * last["hours"], 1), "figures": figures}
+
+
+@torch.inference_mode()
+def change(net: Renderer, held: Segments, steps: int) -> float | None:
+    """Mean change from frame to frame, ratio to the truth's: above 1, frames flicker; None where the truth hardly moves."""
+    net.eval()
+    made = true = 0.0
+    chosen = range(0, len(held), max(1, len(held) // LOOK))
+    for index in chosen:
+        batch = net.variation.apply(held.batch([index], FACE, None))
+        made += drawn(net, batch, steps).diff(dim=0).abs().mean().item()
+        true += batch.target.diff(dim=0).abs().mean().item()
+    return round(made / true, 3) if true / len(chosen) > STANDS else None
+
+
+@torch.inference_mode()
+def speed(height: int, width: int) -> float:
+    """Milliseconds (median) of one evaluation of the U-Net in torch, float32, on as many threads as are set; it is the same
+    for all arms. The identity's features are computed once a portrait and aren't in it."""
+    net = GuidedUNet().to(memory_format=torch.channels_last).eval()
+    picture, guides = torch.zeros(1, 3, height, width), torch.zeros(1, GUIDE_CHANNELS, height // 2, width // 2)
+    identity, memory = ([torch.zeros(1, *shape) for shape in shapes]
+                        for shapes in (identity_shapes(height, width), memory_shapes(height, width)))  # fmt: skip
+    times = []
+    for _ in range(TIMED):
+        begin = time.perf_counter()
+        net(picture, picture, guides, identity, memory)
+        times.append(1000 * (time.perf_counter() - begin))
+    return round(statistics.median(times), 2)
+
+
+def write(result: dict, path: Path) -> None:
+    """The file, arms in the order of ARMS."""
+    order = {name: place for place, name in enumerate(ARMS)}
+    result["arms"] = dict(sorted(result["arms"].items(), key=lambda row: order.get(row[0], len(order))))
+    path.write_text(json.dumps(result | {"machine": host()}, indent=1) + "\n")
+
+
+def show(name: str, figures: dict) -> None:
+    """A line for each pack and number of evaluations."""
+    for pack, by_steps in figures.items():
+        for steps, f in by_steps.items():
+            print(f"{name:14} {pack:8} {steps} evaluations: {f['net_db']:.2f} dB, mouth {f['net_mouth_db']:.2f} (its start "
+                  f"{f['warp_db']:.2f}, {f['warp_mouth_db']:.2f}), sharpness {f['net_sharpness']:.2f}", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    run_tool(main)

@@ -1,0 +1,86 @@
+"""Both networks of the renderer as one module, and what an ablation varies around them."""
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from atl_diffusion_node.bridge import between, start_state
+from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder
+from atl_training.renderer.batches import Batch
+
+START_SHARE = 0.6  # of the segments are trained at s = 1, where every frame starts; the rest anywhere on the bridge
+OWN_SHARE = 0.5  # of the steps bridge from the network's own answer at s = 1, which is what a second evaluation really sees
+NOISES = "guided", "uniform", "none"
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What is trained; the defaults are what ships, the rest are the arms of the ablation.
+
+    Attributes:
+        noise: of the start state: shaped by the landmarks' mask, as strong everywhere, or absent.
+        warp: whether the portrait is carried to the landmarks; else the network starts from it as it is.
+        rasters: whether the network sees the landmark lines; else the noise alone tells it where to draw (the paper's way).
+        pooled: each level's identity is one vector, the mean of its feature map.
+    """
+
+    noise: str = "guided"
+    warp: bool = True
+    rasters: bool = True
+    pooled: bool = False
+
+    def apply(self, batch: Batch) -> Batch:
+        """The batch as this arm sees it."""
+        mask = batch.mask
+        if self.noise == "none":
+            mask = torch.zeros_like(mask)
+        elif self.noise == "uniform":  # of the guided noise's power
+            mask = (mask**2).mean((1, 2, 3), keepdim=True).sqrt().expand_as(mask)
+        warped = batch.warped if self.warp else batch.portrait.repeat_interleave(batch.frames, 0)
+        return replace(batch, mask=mask, warped=warped)
+
+
+class Renderer(nn.Module):
+    """Both networks, named as the runtime's weights file names them."""
+
+    def __init__(self, variation: Variation = Variation()):  # noqa: B008 (frozen)
+        super().__init__()
+        self.variation = variation
+        self.identity = IdentityEncoder()
+        self.unet = GuidedUNet()
+
+    def forward(self, batch: Batch, x_s, s):
+        """x0_hat for B segments of T frames, s (B T, 1, 1, 1): the network's whole answer, and what it blends (`GuidedUNet`).
+
+        The blending mask learns from the second, and the change from the first alone: a mask that closed before the change
+        behind it was learned would stay closed.
+        """
+        features = self.identity(batch.portrait, batch.portrait_rasters)
+        if self.variation.pooled:
+            features = [f.mean((2, 3), keepdim=True).expand_as(f) for f in features]
+        features = [f.repeat_interleave(batch.frames, 0) for f in features]
+        half = F.avg_pool2d(batch.mask, 2)
+        lines = batch.rasters if self.variation.rasters else torch.zeros_like(batch.rasters)
+        guides = torch.cat([lines, half, s.expand(-1, 1, *half.shape[2:])], 1)
+        change, blend, _ = self.unet.parts(x_s, batch.warped, guides, features, batch.frames)
+        change = change.float()
+        return batch.warped + change, batch.warped + blend.float() * change.detach()
+
+
+def start(batch: Batch, generator: torch.Generator):
+    """x_1 of every frame: one noise for all frames of a segment, as at run time."""
+    noise = torch.randn(len(batch.portrait), *batch.target.shape[1:], generator=generator)
+    return start_state(batch.warped, batch.mask, noise.repeat_interleave(batch.frames, 0))
+
+
+def states(net: Renderer, batch: Batch, generator: torch.Generator):
+    """x_s and s (B T, 1, 1, 1) to train at: a time for each segment."""
+    x_1, count = start(batch, generator), len(batch.portrait)
+    s = torch.where(torch.rand(count, generator=generator) < START_SHARE, torch.ones(()), torch.rand(count, generator=generator))
+    s = s.repeat_interleave(batch.frames).view(-1, 1, 1, 1)
+    x_0 = batch.target
+    if torch.rand((), generator=generator) < OWN_SHARE and (s < 1).any():
+        with torch.no_grad():
+            x_0 = net(batch, x_1, torch.ones_like(s))[1]
+    return between(x_0, x_1, s), s
