@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # make results: docs/results.md from shards and a bag in DATA, which are prepared where they are missing. The corpus takes 40
-# minutes on two cores, the draft 15, every set of CLIPS clips about 10, the landmark stage 10, strangers' portraits 8, the bag 2.
+# minutes on two cores, the draft 15, every set of CLIPS clips about 10, the landmark stage 10, the renderer 12, strangers'
+# portraits 8, the bag 2.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 DATA=${DATA:-$PWD/data}
@@ -31,6 +32,9 @@ if [ -n "${FOLDER:-}" ]; then # a folder of clips that no network was trained on
   prepare "$DATA/folder_$name" atl-corpus load "$FOLDER" --layout folder
   train python -m atl_training.results --set "$name" "$DATA/folder_$name" --all --clips "$CLIPS" --out docs/clips.json
 fi
+drawn=(--corpus "$DATA/corpus" ${GRID:+--grid "$DATA/grid_shards"} ${FOLDER:+--folder "$DATA/folder_$name"})
+drawn+=(${PORTRAITS:+--portraits "$PORTRAITS"})
+train python -m atl_training.renderer.report "${drawn[@]}" --out docs/renderer.json
 if [ -n "${PORTRAITS:-}" ]; then
   train python -m atl_training.evaluate --grid "$DATA/grid_shards" --portraits "$PORTRAITS" --out docs/results.json
 fi

@@ -1,14 +1,17 @@
 """Write docs/results.md from the figures that were measured: `python3 tools/results_page.py`.
 
 Reads docs/clips.json (atl_training.results), docs/results.json (atl_training.evaluate), docs/bag.json (tools/results_bag.py),
-docs/bench.json and docs/bench-avx2.json (atl bench), and, where they are, docs/landmarks.json (atl_training.landmarks.report) and
-docs/landmark_arms.json (atl_training.landmarks.arms); adds nothing.
+docs/bench.json and docs/bench-avx2.json (atl bench), and, where they are, docs/landmarks.json (atl_training.landmarks.report),
+docs/landmark_arms.json (atl_training.landmarks.arms), docs/renderer.json (atl_training.renderer.report) and
+docs/renderer_arms.json (atl_training.renderer.arms); adds nothing.
 """
 
 import json
 from pathlib import Path
 
 from landmarks_page import landmarks_section
+from renderer_arms_page import arms_section
+from renderer_page import renderer_section
 from tables import spread, table
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -94,6 +97,14 @@ eager torch ({of[torch][name]}), {of[runtime][fps]} in {of[runtime][name]}. The 
 **{ours[vs_paper_torch]} x** and **{ours[vs_paper_runtime]} x** as fast. That says nothing about pictures.
 """
 
+START = """
+A process of its own, from its start to the first frame: **{total_ms:.0f} ms** (python {python_ms:.0f}, imports
+{imports_ms:.0f}, portrait {portrait_ms:.0f}, compiling the networks {runtime_ms:.0f}, `set_identity` {identity_ms:.0f}, frame
+{frame_ms:.0f}; medians of {starts}, files in the system's cache). Its memory at the peak after 200 frames: **{rss_mb} MB**, and
+{rss_with_detector_mb} MB with mediapipe, which finds the face in a new photo and is loaded with the first. (That photo: the
+shipped portrait mirrored, a JPEG of 1024x1024 px.)
+"""
+
 PORTRAIT_COLUMNS = {
     "lip-gap r against driving": "r", "amplitude": "amplitude", "outside the feather untouched": "outside_untouched",
     "verified": "same_person", "mean distance": "distance", "floor": "floor", "nearest of the impostors": "nearest_impostor",
@@ -176,16 +187,23 @@ def bag(figures: dict) -> str:
 def bench(title: str, figures: dict) -> str:
     """One machine's (or instruction set's) tables."""
     renderer, landmark = figures["renderer"], figures["landmark"]
+    views = " px and the mouth at ".join(f"{width}x{height}" for height, width in renderer["network_px"])
     parts = [f"\n### {title}\n", (
         f"Renderer alone ({renderer['runtime']}, {renderer['steps']} evaluation, 512x512 frames; a crop of "
-        f"{renderer['crop_px']} px, drawn at {renderer['drawn_at_px']} px, {renderer['network_px'][1]}x"
-        f"{renderer['network_px'][0]} px of it by the networks): **{renderer['fps']} frames/s**, p99 {renderer['p99_ms']} ms; "
+        f"{renderer['crop_px']} px, drawn at {renderer['drawn_at_px']} px; the network draws it at "
+        f"{views} px): **{renderer['fps']} frames/s**, p99 {renderer['p99_ms']} ms; "
         f"`set_identity` {renderer['set_identity_ms']} ms. Landmark stage: p50 {landmark['p50_ms']} ms, p99 "
         f"{landmark['p99_ms']} ms per 40 ms, real-time factor {landmark['real_time_factor']} on one core.\n")]  # fmt: skip
     if "reference" in figures:
         parts.append(REFERENCE.format(of=figures["reference"], ours=renderer))
     parts.append(table(["ms a frame", "p50", "p95", "p99", "max"],
                        [[name, *(row[k] for k in PERCENTILES)] for name, row in renderer["stages"].items()]))  # fmt: skip
+    if "start" in figures:
+        parts.append(table(["renderer, whole, in turns", "frames/s", "p50, ms", "p99, ms"], [
+            [name, row["fps"], row["p50_ms"], row["p99_ms"]] for name, row in figures["precisions"].items()]))  # fmt: skip
+        parts.append(START.format(**figures["start"]))
+        parts.append(table(["what", "asked", "is", "met"], [[*list(row.values())[:3], "yes" if row["met"] else "**no**"]
+                                                            for row in figures["asked"]]))  # fmt: skip
     runs = {"display:=none": figures.get("graph"), "with one WebRTC viewer": figures.get("graph_with_viewer")}
     runs = {name: run for name, run in runs.items() if run}
     head = ["whole graph", "seconds", "frames", "dropped after 1 s", "shown / late", *(f"latency {k[:-3]}" for k in PERCENTILES),
@@ -205,7 +223,7 @@ def document() -> str:
     """The whole of docs/results.md."""
     files = ("results", "clips", "bag", "bench", "bench-avx2")
     results, clips, recorded, native, avx2 = (json.loads((DOCS / f"{name}.json").read_text()) for name in files)
-    maybe = {name: DOCS / f"{name}.json" for name in ("landmarks", "landmark_arms")}
+    maybe = {name: DOCS / f"{name}.json" for name in ("landmarks", "landmark_arms", "renderer", "renderer_arms")}
     found = {name: json.loads(path.read_text()) for name, path in maybe.items() if path.exists()}
     named = "".join(f"[{name}.json]({name}.json), " for name in found)
     how = {"people": results["portraits"]["ours"]["clips"]} | {key: results[key] for key in ("runtime", "steps", "impostors")}
@@ -213,7 +231,8 @@ def document() -> str:
         INTRODUCTION.format(**native["machine"], landmarks=named),
         SETS.format(clips=max(told["clips"] for told in clips["sets"].values())),
         sets(clips["sets"]), PORTRAITS.format(**how), portraits(results["portraits"]), SILENCE, silence(results["silence"]),
-        landmarks_section(found.get("landmarks", {}), found.get("landmark_arms", [])), bag(recorded),
+        landmarks_section(found.get("landmarks", {}), found.get("landmark_arms", [])),
+        renderer_section(found.get("renderer", {})), arms_section(found.get("renderer_arms", {})), bag(recorded),
         SPEED.format(seconds=native["graph"]["seconds"], avx2_seconds=avx2["graph"]["seconds"]),
         bench("As the processor is", native), bench("Without AVX-512", avx2),
     ])  # fmt: skip

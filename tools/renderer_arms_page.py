@@ -1,0 +1,133 @@
+"""The part of docs/results.md about what matters in the renderer, from docs/renderer_arms.json (atl_training.renderer.arms)."""
+from tables import table
+
+BASE, PAPER = "base", "the paper's way"
+TITLES = {
+    BASE: "**base: guided noise, warp, rasters, identity at every scale**", "noise-uniform": "noise as strong everywhere",
+    "noise-none": "no noise", "no-warp": "no warp: from the portrait as it is", "no-rasters": "no rasters of the landmarks",
+    "noise-alone": "neither: landmarks through the noise alone", "pooled": "identity as one vector a scale",
+}  # fmt: skip
+NOTHING = 0.3  # dB: less than another seed may make
+
+INTRODUCTION = """
+### What matters in the renderer: the ablation
+
+`python -m atl_training.renderer.arms --data {packs} --out DIR --json docs/renderer_arms.json`: each arm trained anew for
+{steps} steps ({frames} frames seen) on the face's view, without the critic, on one thread; judged at one evaluation a frame
+on held-out segments with the moving average of its weights. That is a small part of what the shipped networks were trained
+for: it compares, and doesn't tell what they reach. "Against base" are differences of means over the sets, in dB; {seeds}
+"""
+
+ONE_SEED = f"one seed: gaps under {NOTHING} dB mean nothing and are shown as ≈."
+SEEDS = f"gaps under {NOTHING} dB are shown as ≈; bases of {{count}} seeds differ by up to {{face}} dB (mouth {{mouth}} dB)."
+
+EVALUATIONS = """
+Evaluations a frame. "Change" is the mean change from frame to frame, ratio to the truth's: above 1, frames flicker; the noise is
+kept from frame to frame, as at run time; none is told where the truth stands still. Milliseconds are of the network alone,
+both views, in torch (float32, one thread of {processor}; load {load}); the shipped runtime is faster, see "Speed".
+"""
+
+LIVE = """
+The paper's way (`atl_training.renderer.paper`) against ours on the same set, {pack}. It is judged on {clips} held-out clips, ours
+on held-out segments of 4 frames, so each has its own still portrait and warp: compare gains. Ours is the base above, on the
+face's view; milliseconds a frame in torch on one thread, of ours for both views, networks of the identity left out.
+"""
+
+
+def arms_section(figures: dict) -> str:
+    """Markdown of the whole section; nothing without figures of the base."""
+    arms = figures.get("arms", {})
+    if BASE not in arms:
+        return ""
+    budget, packs = figures["budget"], figures["budget"]["packs"]
+    parts = [INTRODUCTION.format(packs=" ".join(packs), steps=budget["steps"], frames=budget["frames"], seeds=seeds(arms, packs))]
+    parts += [compared(arms, packs), walked(figures, arms, packs)]
+    if told := figures.get("paper"):
+        parts.append(against_paper(told, arms[BASE], sum(figures["ms_per_evaluation"].values()), budget))
+    return "\n".join(parts)
+
+
+def title(name: str) -> str:
+    return TITLES.get(name, name.replace("-", ", "))
+
+
+def figure_of(row: dict, pack: str, key: str, steps: str = "1") -> float:
+    return row["figures"][pack][steps][key]
+
+
+def mean_gap(row: dict, base: dict, packs: list[str], key: str, steps: str = "1") -> float:
+    """dB of a row over the base at one evaluation, mean over the packs."""
+    return sum(figure_of(row, pack, key, steps) - figure_of(base, pack, key) for pack in packs) / len(packs)
+
+
+def gap(value: float) -> str:
+    return f"≈ ({value:+.2f})" if abs(value) < NOTHING else f"**{value:+.2f}**"
+
+
+def seeds(arms: dict, packs: list[str]) -> str:
+    """How much chance makes."""
+    bases = [row for name, row in arms.items() if name.startswith(BASE)]
+    if len(bases) < 2:
+        return ONE_SEED
+    spreads = {}
+    for where, key in (("face", "net_db"), ("mouth", "net_mouth_db")):
+        values = [[figure_of(row, pack, key) for row in bases] for pack in packs]
+        spreads[where] = f"{max(max(v) - min(v) for v in values):.2f}"
+    return SEEDS.format(count=len(bases), **spreads)
+
+
+def cells(row: dict, packs: list[str], what: str, steps: str = "1") -> list[str]:
+    """For each pack: dB; dB of the mouth; the mouth's sharpness."""
+    return [f"{figure_of(row, p, f'{what}_db', steps):.2f}; {figure_of(row, p, f'{what}_mouth_db', steps):.2f}; "
+            f"{figure_of(row, p, f'{what}_sharpness', steps):.2f}" for p in packs]  # fmt: skip
+
+
+def compared(arms: dict, packs: list[str]) -> str:
+    base = arms[BASE]
+    rows = [[name, *cells(base, packs, what), None, None, None]
+            for name, what in (("still portrait", "still"), ("warp alone", "warp"))]  # fmt: skip
+    for name, row in arms.items():
+        gaps = [None] * 2 if name == BASE else [gap(mean_gap(row, base, packs, key)) for key in ("net_db", "net_mouth_db")]
+        rows.append([title(name), *cells(row, packs, "net"), *gaps, row["minutes"]])
+    head = ["", *(f"{pack}: PSNR; mouth, dB; sharpness" for pack in packs), "against base, dB", "… mouth", "minutes of training"]
+    return table(head, rows)
+
+
+def walked(figures: dict, arms: dict, packs: list[str]) -> str:
+    """Arms that were judged at more than one evaluation."""
+    base, ms = arms[BASE], sum(figures["ms_per_evaluation"].values())
+    rows = []
+    for name, row in arms.items():
+        by_steps = row["figures"][packs[0]]
+        for steps in by_steps if len(by_steps) > 1 else ():
+            gaps = [gap(mean_gap(row, base, packs, key, steps)) for key in ("net_db", "net_mouth_db")]
+            if (name, steps) == (BASE, "1"):
+                gaps = [None, None]
+            changes = [figure_of(row, pack, "change", steps) for pack in packs]
+            change = ", ".join("–" if value is None else f"{value:.2f}" for value in changes)
+            rows.append([title(name), steps, *cells(row, packs, "net", steps), *gaps, change, round(int(steps) * ms, 1)])
+    head = ["", "evaluations", *(f"{pack}: PSNR; mouth, dB; sharpness" for pack in packs), "against base at 1, dB", "… mouth",
+            f"change ({', '.join(packs)})", "ms a frame"]  # fmt: skip
+    machine = figures["machine"]
+    return EVALUATIONS.format(processor=machine["processor"], load=machine["load_before"]) + "\n" + table(head, rows)
+
+
+def against_paper(told: dict, base: dict, ms: float, budget: dict) -> str:
+    rows = []
+    trained = [budget["steps"], budget["frames"], round(base["minutes"] / 60, 2)]
+    for steps, f in base["figures"][told["pack"]].items():
+        rows.append([title(BASE), steps, *gains(f), round(int(steps) * ms, 1), *trained])
+    for steps, f in told["figures"].items():
+        rows.append([PAPER, steps, *gains(f), f["ms_per_frame"], f["steps_trained"], f["frames_trained"], f["hours"]])
+    head = ["", "evaluations", "PSNR, dB", "… above still", "… above warp", "mouth, dB", "… above still", "… above warp",
+            "sharpness mouth", "ms a frame", "steps trained", "frames seen", "hours"]  # fmt: skip
+    return LIVE.format(**told) + "\n" + table(head, rows)
+
+
+def gains(f: dict) -> list[str]:
+    """dB and what is gained on the still portrait and on the warp, whole and mouth; sharpness."""
+    cells = []
+    for where in ("", "_mouth"):
+        ours = f[f"net{where}_db"]
+        cells += [f"{ours:.2f}", *(f"{ours - f[f'{other}{where}_db']:+.2f}" for other in ("still", "warp"))]
+    return [*cells, f"{f['net_sharpness']:.2f}"]

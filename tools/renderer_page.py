@@ -1,0 +1,151 @@
+"""The part of docs/results.md about the renderer by itself, from docs/renderer.json (atl_training.renderer.report)."""
+from landmarks_page import OURS, mixed, number
+from tables import spread, table
+
+FROM_TRUE, POSED = "true landmarks", "sound, true head pose"  # what drives, as atl_training.ways calls it
+DRAWN, WARPED, STILL = f"ours from {FROM_TRUE}", f"warp only from {FROM_TRUE}", "still portrait"
+SPOKEN = f"ours from {POSED}"
+
+INTRODUCTION = """
+## Landmarks to frames
+
+`python -m atl_training.renderer.report --grid grid_shards --corpus corpus --folder FOLDER --portraits PICTURES --out
+docs/renderer.json`. The default renderer as it runs ({runtime}, {steps} evaluation a frame), whole frames, paste-back included.
+Means over clips with 95 % bootstrap intervals; gains are paired by clip. A clip's first frame is its portrait and isn't judged.
+
+Pictures are judged in a square around the face, fixed over the clip, resized to 128 px: its side is 1.4 times the height of the
+first frame's landmarks. SSIM is of luma. The mouth's box is `atl_face.topology.mouth_box`, tighter than that of the prototype
+whose figures the aims come from; sharpness is the mean ratio of Laplacian energies in it. "Outside" is everything in the square
+but mouth and eyes. Lip gaps of frames are mediapipe's, which also found the driving landmarks of film: that flatters r.
+
+### What was asked, and what is
+"""
+
+SET = """
+### {title}: {clips} clips, {people} {who}
+"""
+
+TITLES = {"grid": "GRID, clips of a real man that no training saw", "corpus": "Synthetic people that no training saw",
+          "folder": "Film of people that no training saw"}  # fmt: skip
+COLUMNS = {"PSNR, dB": "psnr", "SSIM": "ssim", "PSNR mouth": "psnr_mouth", "SSIM mouth": "ssim_mouth",
+           "sharpness mouth": "sharpness_mouth", "lip-gap r": "gap_correlation", "amplitude": "gap_amplitude",
+           "skin's flicker": "skin_flicker"}  # fmt: skip
+AREAS = ("mouth", "eyes", "face", "around")
+GAINS = {"PSNR, dB": "psnr", "SSIM": "ssim", "PSNR mouth, dB": "psnr_mouth", "SSIM mouth": "ssim_mouth"}
+
+GAINED = "What ours gains on the warp alone; from sound, on the still mouth in the same pose:\n"
+
+WHERE = """
+Where it is lost, from the true landmarks: PSNR by area, and the area's share of the squared error. "Face" is the rest of the
+landmarks' hull, "around" what lies beyond: forehead, hair, ears, neck, background.
+"""
+
+STEADY = """
+Steadiness on GRID, from the true landmarks. Skin's flicker: mean difference in luma from a frame to the next on nose and upper
+cheeks, between frames in which the true face hardly moves (grey levels; ours is {flicker_ratio} times the truth's). Seams, mean
+gradients in grey levels a pixel where what is drawn fades out: into the portrait, ours adds {seam_paste} to the warp and has
+{edge_paste} % of the untouched portrait's {texture_paste} (a visible edge would make it more than 100); around the mouth's view,
+it adds {seam_mouth} and has {edge_mouth} % of the warp's {texture_mouth}.
+"""
+
+STRANGERS = """
+### Portraits of {people} real people that no training saw
+
+One held-out GRID sentence, driven by the sound. Verified: dlib's distance to the portrait is at most 0.38, every third frame.
+"""
+
+LONG = """
+{minutes:g} minutes of the default portrait ({frames} frames, the temporal state carried through): the cosine of the mean
+embeddings of the last minute and the first is {similarity} (different people average 0.84), their distance {distance} (another
+person: 0.38); the minutes' mean frames differ by {picture} grey levels, and {verified_last} % of the last minute's are verified.
+The networks remember 4 frames, and their noise is kept: nothing can add up but in the landmarks.
+"""
+
+TURNED = """
+The default portrait's head turned by every 5 degrees of yaw and pitch within 20 ({poses} poses), mouth shut; dlib's verdict:
+"""
+
+
+def renderer_section(figures: dict) -> str:
+    """Markdown of the whole section; what wasn't measured is left out."""
+    if not figures:
+        return ""
+    networks = {key: value for key, value in figures.items() if key not in ("runtime", "steps")}
+    parts = [INTRODUCTION.format(**figures), *mixed(networks), table(["", "aim", "is", ""], aims(figures))]
+    for name, title in TITLES.items():
+        if told := figures.get(name):
+            who = "person" if told["people"] == 1 else "people"
+            parts += [SET.format(title=title, who=who, **told), *set_tables(told)]
+    if "grid" in figures:
+        parts.append(STEADY.format(**{key: spread(value) for key, value in figures["grid"]["steady"].items()}))
+    if told := figures.get("portraits"):
+        rows = [[name, *(spread(row[key]) for key in ("identity_verified", "identity_distance", "r", "amplitude")),
+                 row["worst_verified"], row["worst_r"]] for name, row in told["rows"].items()]  # fmt: skip
+        head = ["", "verified, %", "distance", "lip-gap r against driving", "amplitude", "worst verified, %", "worst r"]
+        parts += [STRANGERS.format(**told), table(head, rows)]
+    if told := figures.get("drift"):
+        parts.append(LONG.format(**told))
+    if told := figures.get("turned"):
+        rows = [[name, row["verified"], row["distance"]] for name, row in told["rows"].items()]
+        parts += [TURNED.format(**told), table(["", "verified, %", "mean distance"], rows)]
+    return "\n".join(parts)
+
+
+def aims(figures: dict) -> list[list[object]]:
+    """Rows what, aim, figure, met or not met; only of what was measured."""
+    rows = []
+
+    def aim(what: str, wanted: str, figure: list[float | None], unit: str = "", *, least=float("-inf"), most=float("inf"),
+            surely: bool = False) -> None:  # fmt: skip
+        """figure: mean, low and high end; surely: the low end is asked, not the mean."""
+        value = figure[1 if surely else 0]
+        met = value is not None and least <= value <= most
+        rows.append([what, wanted, None if figure[0] is None else spread(figure) + unit, "met" if met else "**not met**"])
+
+    if told := figures.get("grid"):
+        _of_grid(aim, told)
+    if told := figures.get("corpus"):
+        aim("mouth PSNR above the warp alone, unseen synthetic people", "≥ 1.5 dB", told["gains"][FROM_TRUE]["psnr_mouth"], " dB",
+            least=1.5)  # fmt: skip
+    for what in ("PSNR, dB", "SSIM", "PSNR mouth, dB") if "folder" in figures else ():
+        aim(f"{what}, above the warp alone, unseen real people", "> 0 with all of its interval",
+            figures["folder"]["gains"][FROM_TRUE][GAINS[what]], least=1e-9, surely=True)  # fmt: skip
+    if told := figures.get("portraits"):
+        ours = told["rows"][OURS]
+        aim("frames of unseen portraits that are verified", "≥ 99 %", ours["identity_verified"], " %", least=99)
+        aim("lip-gap r against the driving landmarks, unseen portraits", "≥ 0.9", ours["r"], least=0.9)
+    if told := figures.get("grid"):
+        _of_steadiness(aim, told["steady"])
+    if told := figures.get("drift"):
+        aim(f"dlib similarity of minute {told['minutes']:g} to minute 1", "≥ 0.99 for minute 10",
+            [told["similarity"], None, None], least=0.99)  # fmt: skip
+    return rows
+
+
+def _of_grid(aim, told: dict) -> None:
+    ours, gains = told["rows"][DRAWN], told["gains"]
+    aim("PSNR, GRID, true landmarks", "≥ 35 dB", ours["psnr"], " dB", least=35)
+    aim("SSIM, GRID, true landmarks", "≥ 0.96", ours["ssim"], least=0.96)
+    aim("mouth PSNR, GRID, true landmarks", "≥ 34.5 dB", ours["psnr_mouth"], " dB", least=34.5)
+    aim("… above the warp alone", "≥ 2 dB", gains[FROM_TRUE]["psnr_mouth"], " dB", least=2)
+    aim("mouth sharpness, GRID, of the truth's", "0.9 to 1.1", ours["sharpness_mouth"], least=0.9, most=1.1)
+    aim("mouth PSNR above the still mouth in the same pose, GRID, sound", "≥ 1 dB", gains[POSED]["psnr_mouth"], " dB", least=1)
+    aim("lip-gap r, GRID, sound", "≥ 0.8", told["rows"][SPOKEN]["gap_correlation"], least=0.8)
+
+
+def _of_steadiness(aim, told: dict) -> None:
+    aim("flicker of static skin, GRID, of the truth's", "≤ 1.3", told["flicker_ratio"], most=1.3)
+    aim("mouth motion, GRID, of the truth's amplitude", "≥ 85 %", [None if v is None else 100 * v for v in told["gap_amplitude"]],
+        " %", least=85)  # fmt: skip
+
+
+def set_tables(told: dict) -> list[str]:
+    """A set's figures by way, what ours gains, and where it is lost."""
+    rows = told["rows"]
+    lines = [[f"**{way}**" if way.startswith(OURS) else way, *(spread(row[key]) for key in COLUMNS.values())]
+             for way, row in rows.items()]  # fmt: skip
+    gained = [[f"from {driver}", *(spread(row[key]) for key in GAINS.values())] for driver, row in told["gains"].items()]
+    areas = [[way, spread(rows[way]["psnr_outside"]), *(f"{spread(rows[way][f'psnr_{area}'])}; "
+              f"{number(rows[way][f'error_{area}'][0])} %" for area in AREAS)] for way in (STILL, WARPED, DRAWN)]  # fmt: skip
+    return [table(["", *COLUMNS], lines), GAINED, table(["", *GAINS], gained), WHERE,
+            table(["", "outside, dB", *(f"{area}: dB; error" for area in AREAS)], areas)]  # fmt: skip
