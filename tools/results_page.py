@@ -27,9 +27,9 @@ The networks by themselves, on held-out data and beside their baselines: model c
 [sound to landmarks](../atl_landmark_node/atl_landmark_node/data/README.md) and of the
 [renderer](../atl_diffusion_node/atl_diffusion_node/data/README.md).
 
-**Of the renderer before** (commit 0f24672) are the sections "Clips made anew", "Strangers' portraits, and silence", "A bag of the live
-graph", and "Lips and sound" of the landmark stage: they were not measured anew with the one that ships. "Landmarks to frames", the
-ablation and the benchmarks are of the one that ships or, where a table says so, of networks trained for it.
+**Of the renderer before** (commit 0f24672) are the sections "Clips made anew", "Strangers' portraits, and silence", "A bag of
+the live graph", and "Lips and sound" of the landmark stage: they were not measured anew with the one that ships. "Landmarks to
+frames", the ablation and the benchmarks are of the one that ships or, where a table says so, of networks trained for it.
 """
 
 SETS = """
