@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="torch isn't installed: the training environment has it (make training)")
+
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: requirements/training.txt has it")
 
 import torch  # noqa: E402
