@@ -14,7 +14,7 @@ from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, Runtime
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE, View, to_network
 from atl_diffusion_node.warp import FaceWarp, apply_warp
 
-STEPS = 1  # network evaluations a frame: half of all training was at s = 1; more are allowed, not yet compared
+STEPS = 1  # network evaluations a frame: the ablation found that more gain less than 0.3 dB (docs/results.md)
 GREY = 8.0  # grey levels that the channels of a grey picture may differ by after JPEG
 REPAINT_FROM, REPAINT_FULL = 10.0, 40.0
 """Grey levels of change from which on the network's own picture begins to replace the portrait's finer pixels, and does so

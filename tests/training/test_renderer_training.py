@@ -174,7 +174,7 @@ train.main()
 torch.save({"net": made[0].net.state_dict(), "critic": made[0].critic.state_dict(), "seen": seen}, __file__ + os.environ["RANK"])
 """)
     torchrun = "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"
-    train(packed, tmp_path / "two", "--steps", "3", launcher=torchrun, program=(script,))
+    train(packed, tmp_path / "two", "--steps", "8", "--views", "face", "mouth", launcher=torchrun, program=(script,))
     first, second = (torch.load(f"{script}{rank}") for rank in range(2))
     for part in ("net", "critic"):
         assert all(torch.equal(value, second[part][name]) for name, value in first[part].items())
