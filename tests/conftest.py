@@ -14,6 +14,9 @@ PROFILE = Path(__file__).parents[1] / "launch" / "config" / "fastdds.xml"
 # Away from a graph that may be running on this machine, and from other test runs.
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+# As the command `atl` and the graph's nodes: two threads round products of matrices differently, and pictures are compared
+# to the byte.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(PROFILE))
 
 
