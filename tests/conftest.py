@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,30 +59,37 @@ class Graph:
         for process in self._processes:
             self.stop(process)
 
+    @staticmethod
+    @contextmanager
+    def spun(node):
+        """A node's callbacks run in a thread meanwhile."""
+        from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+
+        def spin():
+            try:
+                executor.spin()
+            except ExternalShutdownException:
+                pass
+
+        thread = threading.Thread(target=spin, daemon=True)
+        thread.start()
+        yield
+        executor.shutdown()
+        thread.join(5)
+
 
 @pytest.fixture
 def graph():
     """A Graph in a ROS context of its own."""
     rclpy = pytest.importorskip("rclpy")
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-
     rclpy.init(signal_handler_options=rclpy.SignalHandlerOptions.NO)
     node = rclpy.create_node("tester", namespace="/robot_face")
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-
-    def spin():
-        try:
-            executor.spin()
-        except ExternalShutdownException:
-            pass
-
-    thread = threading.Thread(target=spin, daemon=True)
-    thread.start()
-    made = Graph(node)
-    yield made
-    made.close()
-    executor.shutdown()
-    thread.join(5)
+    with Graph.spun(node):
+        made = Graph(node)
+        yield made
+        made.close()
     node.destroy_node()
     rclpy.try_shutdown()

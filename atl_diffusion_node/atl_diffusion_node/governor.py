@@ -1,7 +1,7 @@
 """How much of the network a frame is drawn with: as much as keeps the stream's frame rate.
 
 A frame's cost is modelled as rest + unit * work: what warping, pasting and publishing take, and the network's time for one
-evaluation of its whole window. Both are exponential averages of what the frames took, so a better level's cost under today's
+evaluation of both views. Both are exponential averages of what the frames took, so a better level's cost under today's
 load is a prediction from now, not a memory of when it was last drawn.
 """
 

@@ -1,5 +1,6 @@
 """Parameters of the diffusion node."""
 
+from atl_diffusion_node.runtime import DEVICES
 from atl_node.params import Parameter
 
 PARAMETERS = [
@@ -9,15 +10,15 @@ PARAMETERS = [
     Parameter("device", "auto", "What computes the network: cpu (OpenVINO), onnxruntime (f32 or int8; on CUDA where its package "
               "has that), cuda (torch in bf16), cuda-graphs (that, compiled: a minute at the start), or auto: cuda where torch "
               "sees one, else cpu. The CUDA ones were never run: no GPU was there.",
-              choices=("auto", "cpu", "onnxruntime", "cuda", "cuda-graphs"), read_only=True),
-    Parameter("precision", "auto", "On CPUs; auto takes bf16 on AMX and Zen processors, where it is the faster, else f32. int8 "
-              "is for processors with VNNI: others may saturate.",
+              choices=DEVICES, read_only=True),
+    Parameter("precision", "auto", "On CPUs (cuda computes in bf16); auto takes bf16 on AMX and Zen processors, where it is "
+              "the faster, else f32. int8 is for processors with VNNI: others may saturate.",
               choices=("auto", "f32", "bf16", "int8"), read_only=True),
     Parameter("threads", 2, "CPU threads of the network; 0 takes all cores. Two are what a small robot has.",
               minimum=0, maximum=64, read_only=True),
     Parameter("steps", 1, "Network evaluations a frame.", minimum=1, maximum=8, read_only=True),
     Parameter("governor", True, "Draw less while the machine is too slow for 25 frames a second: fewer evaluations, then the "
-              "mouth's window alone, then the warped portrait. A recording that nobody watches live can do without.",
+              "mouth alone, then the warped portrait. A recording that nobody watches live can do without.",
               read_only=True),
     Parameter("seed", 0, "Seed of the guide noise.", minimum=0, read_only=True),
     Parameter("max_delay_s", 0.14, "A frame that has fallen behind the best of its stream by more is dropped, not drawn. "

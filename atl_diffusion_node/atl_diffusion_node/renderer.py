@@ -141,7 +141,8 @@ class FaceRenderer:
         """The frame for landmarks (68, 2|3) in crop coordinates, as RGB uint8 of the portrait's size.
 
         Args:
-            effort: None is both views with the configured evaluations. What changes with it fades in and out.
+            effort: None is both views with the configured evaluations. Views that come or go fade; another number of
+                evaluations shows at once.
         """
         identity = self._identity
         if identity is None:
@@ -215,12 +216,12 @@ class FaceRenderer:
         base = cv2.resize(cv2.resize(warped, FACE.shape[::-1], interpolation=cv2.INTER_AREA), size)
         for view, drawn in sorted(self._drawn.items(), key=lambda item: item[0].fine):
             drawn.shown = float(np.clip(view in effort.views, drawn.shown - 1 / FADE_FRAMES, drawn.shown + 1 / FADE_FRAMES))
-            if view.fine:
-                part = change[drawn.place]
-                part += (drawn.shown * MOUTH_FADE) * (drawn.change - part)
-                fine = base[drawn.place].astype(np.float32)
-                fine += MOUTH_FADE * (warped[drawn.place] - fine)
-                base[drawn.place] = np.rint(fine)
+            if not drawn.shown:
+                del self._drawn[view]
+            elif view.fine:
+                part, fine, share = change[drawn.place], base[drawn.place].astype(np.float32), drawn.shown * MOUTH_FADE
+                part += share * (drawn.change - part)
+                base[drawn.place] = np.rint(fine + share * (warped[drawn.place] - fine))
             else:
                 change += drawn.shown * cv2.resize(drawn.change, size)
         return change, base

@@ -18,10 +18,11 @@ MOUTH_WINDOW = (96, 112)
 and the band in which it fades out, multiples of 16 for the U-Net's levels."""
 MEMORY = ((8, 32, 32), (12, 16, 16), (16, 8, 8))  # (C, H, W) of the temporal memory of WINDOW, see unet.py
 DATA = resources.files(__package__) / "data"
+DEVICES = "auto", "cpu", "onnxruntime", "cuda", "cuda-graphs"  # what `make_runtime` knows, see the diffusion node's parameter
 
 
 class Runtime(Protocol):
-    """Evaluates the identity encoder and the U-Net on a window of the crop; arrays as in `unet.py`, numpy float32."""
+    """Evaluates the identity encoder and the U-Net on a view of the face (`views.py`); arrays as in `unet.py`, numpy float32."""
 
     name: str
     window: tuple[int, int]  # height and width of the pictures that it takes
@@ -245,10 +246,18 @@ class TorchRuntime:
 
 
 def make_runtime(device: str = "auto", threads: int = 0, precision: str = "auto") -> Runtime:
-    """The runtime for a device, see the diffusion node's parameter."""
+    """The runtime for a device, see the diffusion node's parameter.
+
+    Raises:
+        UserError: what was asked for isn't here, or the device can't compute in that precision.
+    """
     if device == "onnxruntime":
         return OnnxRuntime(threads, precision)
-    if device in ("cuda", "cuda-graphs") or (device == "auto" and has_cuda()):
+    in_bf16 = precision in ("auto", "bf16")
+    if device in ("cuda", "cuda-graphs") and not in_bf16:
+        raise UserError(f"CUDA computes in bf16 here, not in {precision}: take the device cpu, or that precision.",
+                        "no_precision")  # fmt: skip
+    if device in ("cuda", "cuda-graphs") or (device == "auto" and in_bf16 and has_cuda()):
         return TorchRuntime("cuda", compiled=device == "cuda-graphs")
     return OpenVinoRuntime(threads, precision)
 

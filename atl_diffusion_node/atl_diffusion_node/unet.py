@@ -1,7 +1,7 @@
 """The renderer's network in torch: a small temporal U-Net and its identity encoder. For training, export and CUDA.
 
-Built for two CPU cores: works on 2x2-unshuffled pixels (a 256 px crop is 128 px wide inside), no normalisation layers (a
-dozen frames of a few faces make bad batch statistics), additive skips; 1.9 GFLOP a frame at 208 x 192 px. Time is causal: at
+Built for two CPU cores: works on 2x2-unshuffled pixels (a view of 128 px is 64 px wide inside), no normalisation layers (a
+dozen frames of a few faces make bad batch statistics), additive skips. Time is causal: at
 three levels an eighth of the channels comes from the frame before (Lin, Gan, Han, "TSM: Temporal Shift Module", 2019), so
 a stream keeps three small tensors as its memory, and four frames are the whole temporal field of view: nothing can drift.
 """

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from atl_diffusion_node.portrait import MAX_HEIGHT_PX, default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import STEPS, FaceRenderer
-from atl_diffusion_node.runtime import make_runtime
+from atl_diffusion_node.runtime import DEVICES, make_runtime
 from atl_face.emotion import LABELS, Expression
 from atl_face.files import file_to_write
 from atl_face.media import ClipWriter, read_audio
@@ -45,7 +45,7 @@ def add_parser(subparsers) -> None:
                         help="picture of one face (default: the shipped synthetic one)")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="the clip to write, .mp4")
     parser.add_argument("--seed", type=int_between(0), default=0, help="of guide noise, blinks and head motion")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--steps", type=int_between(1, 8), default=STEPS, help="network evaluations a frame")
     parser.add_argument("--emotion", choices=LABELS, default="neutral")
     parser.add_argument("--articulation", choices=STYLES, default="real", help="whose lip motion (default: %(default)s)")

@@ -1,6 +1,5 @@
 """The diffusion node with a network that is too slow for the frame rate: frames keep coming, with less of it."""
 
-import threading
 import time
 
 import numpy as np
@@ -10,7 +9,6 @@ pytest.importorskip("rclpy")
 
 from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from atl_diffusion_node import node as stage  # noqa: E402
@@ -47,20 +45,9 @@ class SlowRuntime:
 def slow_stage(graph, monkeypatch):
     """The node itself in a thread of its own, with the slow runtime."""
     monkeypatch.setattr(stage, "make_runtime", lambda *_: SlowRuntime())
-    node, executor = stage.DiffusionNode(), SingleThreadedExecutor()
-    executor.add_node(node)
-
-    def spin():
-        try:
-            executor.spin()
-        except ExternalShutdownException:
-            pass
-
-    thread = threading.Thread(target=spin, daemon=True)
-    thread.start()
-    yield node
-    executor.shutdown()
-    thread.join(5)
+    node = stage.DiffusionNode()
+    with graph.spun(node):
+        yield node
     node.end()
     node.destroy_node()
 

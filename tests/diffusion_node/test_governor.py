@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from atl_diffusion_node.governor import LONGEST, PATIENCE, Governor, efforts
 from atl_diffusion_node.lateness import Lateness
-from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import FADE_FRAMES, FaceRenderer
-from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW, OpenVinoRuntime
+from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW
 from atl_diffusion_node.views import FACE
 from atl_diffusion_node.views import MOUTH as MOUTH_VIEW
 from atl_evaluation.baselines import WarpOnly
@@ -135,16 +134,6 @@ def test_frames_keep_coming_where_the_whole_window_is_too_much(full_ms):
         assert dropped[3] <= 10 and dropped[1] > 100
     else:
         assert dropped[3] < dropped[1] / 2  # even the warp takes 47 ms: nothing helps wholly
-
-
-@pytest.fixture(scope="module")
-def runtime():
-    return OpenVinoRuntime(threads=2)
-
-
-@pytest.fixture(scope="module")
-def portrait():
-    return load_portrait(default_portrait_path(), 512)
 
 
 @pytest.fixture(scope="module")

@@ -7,21 +7,11 @@ from PIL import Image
 
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait, output_shape
 from atl_diffusion_node.renderer import FaceRenderer
-from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW, OpenVinoRuntime
+from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE
 from atl_face.errors import UserError
 from atl_face.topology import WEIGHT
 from atl_landmark_node.face_model import PortraitFace
-
-
-@pytest.fixture(scope="module")
-def runtime():
-    return OpenVinoRuntime(threads=2)
-
-
-@pytest.fixture(scope="module")
-def portrait():
-    return load_portrait(default_portrait_path(), 512)
 
 
 def talking(portrait, jaw):

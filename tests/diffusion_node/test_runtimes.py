@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from atl_diffusion_node import runtime as runtime_module
 from atl_diffusion_node.bridge import start_state
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import reference_landmarks
@@ -204,3 +205,12 @@ def test_the_nodes_parameters_name_every_runtime():
     choices = {p.name: p.choices for p in PARAMETERS}
     assert choices["device"] == ("auto", "cpu", "onnxruntime", "cuda", "cuda-graphs")
     assert choices["precision"] == ("auto", "f32", "bf16", "int8")
+
+
+def test_cuda_refuses_what_it_cant_compute_and_auto_goes_where_it_can_be(monkeypatch):
+    monkeypatch.setattr(runtime_module, "has_cuda", lambda: True)
+    monkeypatch.setattr(runtime_module, "TorchRuntime", lambda *_, **__: "on a GPU")
+    assert make_runtime("auto") == make_runtime("cuda", 0, "bf16") == "on a GPU"
+    assert make_runtime("auto", 1, "f32").name == "openvino-f32"
+    with pytest.raises(UserError, match="bf16"):
+        make_runtime("cuda", 0, "f32")

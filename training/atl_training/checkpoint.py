@@ -1,11 +1,20 @@
-"""Checkpoints that a kill can't halve."""
+"""Files that a kill can't halve."""
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 
-def save_checkpoint(state: dict, path: Path) -> None:
-    """torch.save into a file that is there only when it is complete."""
-    partial = path.with_suffix(".part")
-    torch.save(state, partial)
+@contextmanager
+def complete(path: Path) -> Iterator[Path]:
+    """Where to write a file that is there only when it is complete."""
+    partial = path.with_name(path.name + ".part")
+    yield partial
     partial.replace(path)
+
+
+def save_checkpoint(state: dict, path: Path) -> None:
+    """torch.save of a complete file."""
+    with complete(path) as partial:
+        torch.save(state, partial)

@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from atl_training import noises
+from atl_training.checkpoint import complete
 
 FILE = "no_speech.npy"  # 82 MB
 
 
 def keep(folder: Path) -> None:
-    """Make the sounds' file in a folder, if it has none; it is there only when it is complete."""
+    """Make the sounds' file in a folder, if it has none."""
     path = folder / FILE
     if not path.exists():
-        partial = path.with_suffix(".part")
-        with partial.open("wb") as file:
+        with complete(path) as partial, partial.open("wb") as file:
             np.save(file, np.stack(noises.made()))
-        partial.replace(path)
 
 
 def use(folder: Path) -> None:

@@ -25,7 +25,7 @@ from atl_evaluation.metrics.motion import FLAT
 from atl_face.errors import UserError
 from atl_face.topology import lip_gap
 from atl_landmark_node.model import LOOKAHEAD, STYLES
-from atl_training.checkpoint import save_checkpoint
+from atl_training.checkpoint import complete, save_checkpoint
 from atl_training.landmarks import no_speech
 from atl_training.landmarks.data import Batches, Utterance, load_shards
 from atl_training.landmarks.encoders import ENCODERS, EXCERPT
@@ -182,10 +182,9 @@ def _moves(utterance: Utterance) -> bool:
 
 
 def _save(trainee: torch.nn.Module, path: Path) -> None:
-    """Weights, and what network they are of, into a file that is there only when it is complete."""
-    partial = path.with_suffix(".part")
-    save_file({name: value.contiguous() for name, value in trainee.net.state_dict().items()}, partial, trainee.told)
-    partial.replace(path)
+    """Weights, and what network they are of."""
+    with complete(path) as partial:
+        save_file({name: value.contiguous() for name, value in trainee.net.state_dict().items()}, partial, trainee.told)
 
 
 def _export(trainee: torch.nn.Module, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Random pieces of packed segments, as the renderer's training wants them."""
+"""Random batches of packed segments, as the renderer's training wants them."""
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,7 @@ class Segments:
         return {n: np.moveaxis(v[..., ::-1, :] if flip else v, -1, -3) for n, v in out.items()}
 
 
-class Pieces(IterableDataset):
+class Draws(IterableDataset):
     """Endless random batches of BATCH frames, each batch in one of the views and of segments of one length.
 
     Args:
@@ -115,5 +115,5 @@ class Pieces(IterableDataset):
 
 
 def stream(segments: Segments, views: list[View], seed: list[int]):
-    """Batches of `Pieces`, made ahead in another process."""
-    return iter(DataLoader(Pieces(segments, views, seed), batch_size=None, num_workers=1, prefetch_factor=4))
+    """Batches of `Draws`, made ahead in another process."""
+    return iter(DataLoader(Draws(segments, views, seed), batch_size=None, num_workers=1, prefetch_factor=4))

@@ -29,7 +29,7 @@ def drawn(net: Renderer, batch: Batch, steps: int = 1, seed: int = 1) -> torch.T
 
 @torch.inference_mode()
 def validate(net: Renderer, segments: Segments, view: View, most: int, steps: int = 1) -> dict[str, float]:
-    """Over `most` held-out segments: PSNR in dB of the piece and of the mouth, and the mouth's sharpness (power of its
+    """Over `most` held-out segments: PSNR in dB of the view and of the mouth, and the mouth's sharpness (power of its
     Laplacian, ratio to the truth's), of the still portrait, the warp and the network; the share of pixels that it changes."""
     net.eval()
     sums: dict[str, list[float]] = {}

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from atl_diffusion_node.views import VIEWS
 from atl_face.errors import UserError
-from atl_training.checkpoint import save_checkpoint
+from atl_training.checkpoint import complete, save_checkpoint
 from atl_training.renderer.batches import Batch, Segments, stream
 from atl_training.renderer.critic import PatchCritic, hinge, persuade
 from atl_training.renderer.judge import LOOK, pictures, validate
@@ -37,7 +37,8 @@ CRITIC_LOSS, MATCHING_LOSS = 0.02, 0.02
 CRITIC_FROM = 0.2  # share of the steps after which the critic joins: first right, then sharp
 GRADIENT_LIMIT = 1.0  # norm; without normalisation layers a bad batch could throw the net far off
 AVERAGE = 0.997  # of the moving average that is kept: the critic makes single states noisy
-ASKED = "steps", "seed", "views", "noise", "no_warp", "no_rasters", "pooled"  # what a run can't change when it goes on
+ASKED = ("data", "shares", "begin", "rate", "steps", "seed", "views", "no_critic", "noise", "no_warp", "no_rasters", "pooled")
+"""What a run can't change when it goes on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,7 +136,7 @@ def main() -> None:
     train = Segments([folder / "train" for folder in arguments.data], arguments.shares)
     val = {folder.name: Segments([folder / "val"]) for folder in arguments.data if (folder / "val").is_dir()}
     training = Training(arguments, world)
-    asked = {name: getattr(arguments, name) for name in ASKED} | {"processes": world}
+    asked = json.loads(json.dumps({name: getattr(arguments, name) for name in ASKED} | {"processes": world}, default=str))
     last, begin, hours = arguments.out / "last.pt", 0, 0.0
     if last.exists():
         state = torch.load(last)
@@ -169,7 +170,8 @@ def look(training: Training, val: dict[str, Segments], arguments: argparse.Names
     """Checkpoint, weights, figures and pictures of the moving average."""
     states = {name: part.state_dict() for name, part in training.keep.items()}
     save_checkpoint(states | {"step": step, "hours": hours, "arguments": asked}, arguments.out / "last.pt")
-    save_file({k: v.contiguous() for k, v in training.average.state_dict().items()}, arguments.out / "renderer.safetensors")
+    with complete(arguments.out / "renderer.safetensors") as partial:
+        save_file({k: v.contiguous() for k, v in training.average.state_dict().items()}, partial)
     metrics: dict = {"step": step, "hours": round(hours, 3), "arguments": asked}
     for view in arguments.views:
         for folder, segments in val.items():
@@ -178,7 +180,8 @@ def look(training: Training, val: dict[str, Segments], arguments: argparse.Names
             for key, value in metrics[name].items():
                 log.add_scalar(f"held-out {name}/{key}", value, step)
             log.add_image(f"{name}: portrait, warped, ours, truth", pictures(training.average, segments, VIEWS[view]), step)
-    (arguments.out / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    with complete(arguments.out / "metrics.json") as partial:
+        partial.write_text(json.dumps(metrics, indent=1))
     tqdm.write(json.dumps(metrics))
 
 
