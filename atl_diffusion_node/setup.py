@@ -4,7 +4,7 @@ setup(
     name="atl_diffusion_node",
     version="0.1.0",
     packages=find_packages(),
-    package_data={"atl_diffusion_node": ["data/*"]},
+    package_data={"atl_diffusion_node": ["data/*", "data/*/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/atl_diffusion_node"]),
         ("share/atl_diffusion_node", ["package.xml"]),

@@ -262,7 +262,13 @@ def feeling(told: dict) -> list[str]:
         lines.append([label, *(cell.get(label, 0.0) if cell else None for cell in cells), wrong or None])
     lines.append(["**mean**", true["accuracy"], made["accuracy"], None])
     return [EMOTIONS.format(examples=told["examples"], true_cases=true["cases"], made_cases=made["cases"]),
-            table(["emotion", "recognised in true motion, %", "in ours, %", "ours taken for, %"], lines)]  # fmt: skip
+            table(["emotion", "recognised in true motion, %", "in ours, %", "ours taken for, %"], lines),
+            f"Our share of the truth's: {told['ratio']:g} %{_between(told.get('ratio_interval'))}.\n"]  # fmt: skip
+
+
+def _between(interval: list | None) -> str:
+    """An interval in brackets, where there is one."""
+    return f" ({interval[0]:g}..{interval[1]:g})" if interval and None not in interval else ""
 
 
 def running(figures: dict) -> list[str]:

@@ -27,9 +27,12 @@ The networks by themselves, on held-out data and beside their baselines: model c
 [sound to landmarks](../atl_landmark_node/atl_landmark_node/data/README.md) and of the
 [renderer](../atl_diffusion_node/atl_diffusion_node/data/README.md).
 
-**Of the renderer before** (commit 0f24672) are the sections "Clips made anew", "Strangers' portraits, and silence", "A bag of
-the live graph", and "Lips and sound" of the landmark stage: they were not measured anew with the one that ships. "Landmarks to
-frames", the ablation and the benchmarks are of the one that ships or, where a table says so, of networks trained for it.
+**All of this page is of networks before** those that ship (the landmark network of commit e0fea8a, the renderer of e0fea8a
+unless said otherwise): both were trained anew and not yet measured here; their model cards have what is known.
+
+**Of an older renderer yet** (commit 0f24672) are the sections "Clips made anew", "Strangers' portraits, and silence", "A bag of
+the live graph", and "Lips and sound" of the landmark stage: they were not measured anew with that of e0fea8a. "Landmarks to
+frames", the ablation and the benchmarks are of the one of e0fea8a or, where a table says so, of networks trained for it.
 """
 
 SETS = """

@@ -10,7 +10,7 @@ from atl_diffusion_node.bridge import sample, start_state
 from atl_diffusion_node.governor import Effort
 from atl_diffusion_node.lips import LipLine
 from atl_diffusion_node.portrait import Portrait
-from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, Runtime
+from atl_diffusion_node.runtime import FACE_SIZE, Runtime
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE, View, to_network
 from atl_diffusion_node.warp import FaceWarp, apply_warp
 
@@ -90,7 +90,7 @@ class FaceRenderer:
 
     def __init__(self, runtime: Runtime, seed: int = 0, steps: int = STEPS, covers_teeth: bool = True):
         self.runtime, self.steps, self.seed = runtime, steps, seed
-        self._runtimes = {FACE: runtime, MOUTH: runtime.smaller(MOUTH_WINDOW)}
+        self._runtimes = {view: runtime.of(view.name) for view in (FACE, MOUTH)}
         self._full = Effort("full", steps)
         self.times, self._covers_teeth = StageTimes(), covers_teeth
         self._warp = FaceWarp(reference_landmarks())

@@ -1,5 +1,8 @@
-"""What evaluates the networks: OpenVINO or ONNX Runtime on a CPU (no torch needed), torch on a GPU; one small interface."""
-import copy
+"""What evaluates the networks: OpenVINO or ONNX Runtime on a CPU (no torch needed), torch on a GPU; one small interface.
+
+The views (`views.py`) have networks of one shape, each with weights of its own: FOLDER/face and FOLDER/mouth hold identity.onnx,
+unet.onnx, unet_int8.onnx and renderer.safetensors, the same weights for torch.
+"""
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import resources
@@ -12,17 +15,18 @@ from atl_face.errors import UserError
 from atl_face.inference import load_openvino
 
 FACE_SIZE = 256  # pixels of the crop's side
-WINDOW = (128, 128)  # height and width of the pictures that the graphs are written for: the whole crop at half its size
+WINDOW = (128, 128)  # height and width of the face's view: the whole crop at half its size
 MOUTH_WINDOW = (96, 112)
 """Height and width in px of the part of the crop, at its own size, that is drawn once more around the mouth: a wide open mouth
 and the band in which it fades out, multiples of 16 for the U-Net's levels."""
+WINDOWS = {"face": WINDOW, "mouth": MOUTH_WINDOW}
 MEMORY = ((8, 32, 32), (12, 16, 16), (16, 8, 8))  # (C, H, W) of the temporal memory of WINDOW, see unet.py
 DATA = resources.files(__package__) / "data"
 DEVICES = "auto", "cpu", "onnxruntime", "cuda", "cuda-graphs"  # what `make_runtime` knows, see the diffusion node's parameter
 
 
 class Runtime(Protocol):
-    """Evaluates the identity encoder and the U-Net on a view of the face (`views.py`); arrays as in `unet.py`, numpy float32."""
+    """Evaluates the identity encoder and the U-Net of a view of the face; arrays as in `unet.py`, numpy float32."""
 
     name: str
     window: tuple[int, int]  # height and width of the pictures that it takes
@@ -33,14 +37,9 @@ class Runtime(Protocol):
     def step(self, x_s, warped, guides, features, memory) -> tuple[np.ndarray, list]:
         """x0_hat (1, 3, H, W) and the memory for the next frame; `memory` None starts a stream."""
 
-    def smaller(self, size: tuple[int, int]) -> "Runtime":
-        """A runtime with the same weights for pictures of another size.
-
-        It takes a moment (0.3 s on a CPU): make it before frames are awaited. Its features and memory are of its own size.
-
-        Args:
-            size: height and width in pixels, multiples of 16.
-        """
+    def of(self, view: str) -> "Runtime":
+        """The runtime of a view, one of WINDOWS; its own is itself. It takes a moment (0.2 s on a CPU): make it before frames are
+        awaited."""
 
 
 def of_window(shape: tuple[int, ...], window: tuple[int, int]) -> tuple[int, ...]:
@@ -68,21 +67,21 @@ class _GraphRuntime(ABC):
         threads: cores to use; 0 leaves it to the library (all).
         precision: see the subclass. `int8`: the U-Net's convolutions but the last, see `atl_training.renderer.quantise`; the
             identity encoder, which runs once a portrait, stays in floating point.
-        folder: of the graphs; None takes the shipped ones.
-        window: height and width of the pictures.
+        folder: of both views; None takes the shipped ones.
+        view: of WINDOWS.
 
     Raises:
-        UserError: the folder has no int8 graph.
+        UserError: the folder has no such graph.
     """
 
-    def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None,
-                 window: tuple[int, int] = WINDOW):  # fmt: skip
-        self._threads, self._precision, self._folder, self.window = threads, precision, folder or Path(str(DATA)), window
-        unet = self._folder / ("unet_int8.onnx" if precision == "int8" else "unet.onnx")
+    def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None, view: str = "face"):
+        self._threads, self._precision, self._folder = threads, precision, folder or Path(str(DATA))
+        self.view, self.window = view, WINDOWS[view]
+        unet = self._folder / view / ("unet_int8.onnx" if precision == "int8" else "unet.onnx")
         if not unet.is_file():
             raise UserError(f"{unet} isn't there: take another precision, or make it with atl_training.renderer.quantise.",
                             "no_graph")  # fmt: skip
-        self._identity, self._unet = self._load(self._folder / "identity.onnx"), self._load(unet)
+        self._identity, self._unet = self._load(unet.with_name("identity.onnx")), self._load(unet)
 
     @abstractmethod
     def _load(self, graph: Path) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
@@ -97,8 +96,8 @@ class _GraphRuntime(ABC):
         x_0, *memory = self._unet([np.ascontiguousarray(a, np.float32) for a in (x_s, warped, guides, *features, *memory)])
         return x_0, memory
 
-    def smaller(self, size):
-        return type(self)(self._threads, self._precision, self._folder, size)
+    def of(self, view):
+        return self if view == self.view else type(self)(self._threads, self._precision, self._folder, view)
 
 
 class OpenVinoRuntime(_GraphRuntime):
@@ -108,20 +107,16 @@ class OpenVinoRuntime(_GraphRuntime):
     faster, else f32; see `prefers_bf16`.
     """
 
-    def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None,
-                 window: tuple[int, int] = WINDOW):  # fmt: skip
+    def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None, view: str = "face"):
         self._float = ("bf16" if prefers_bf16() else "f32") if precision in ("auto", "int8") else precision
-        super().__init__(threads, self._float if precision == "auto" else precision, folder, window)
+        super().__init__(threads, self._float if precision == "auto" else precision, folder, view)
         self.name = f"openvino-{self._precision}"
 
     def _load(self, graph):
         options = {"INFERENCE_PRECISION_HINT": self._float, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
         if self._threads:
             options["INFERENCE_NUM_THREADS"] = str(self._threads)
-        core = load_openvino().Core()
-        model = core.read_model(str(graph))
-        model.reshape({port: list(of_window(tuple(port.get_shape()), self.window)) for port in model.inputs})
-        request = core.compile_model(model, "CPU", options).create_infer_request()
+        request = load_openvino().Core().compile_model(str(graph), "CPU", options).create_infer_request()
 
         def run(inputs):
             result = request.infer(inputs, share_inputs=True)
@@ -136,48 +131,29 @@ class OnnxRuntime(_GraphRuntime):
     `precision` is f32 (auto too) or int8; its CPU kernels have no bf16 convolutions.
 
     Raises:
-        UserError: onnxruntime isn't installed, or onnx, by which a graph is given another window; no int8 graph; bf16.
+        UserError: onnxruntime isn't installed; no int8 graph; bf16.
     """
 
-    def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None,
-                 window: tuple[int, int] = WINDOW):  # fmt: skip
+    def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None, view: str = "face"):
         try:
             import onnxruntime
         except ImportError as error:
-            raise UserError(f"ONNX Runtime can't be loaded ({error}): run `{_ONNX_PIP}`, or take --device cpu.",
+            raise UserError(f"ONNX Runtime can't be loaded ({error}): run `pip install onnxruntime`, or take --device cpu.",
                             "no_onnxruntime") from error  # fmt: skip
         if precision == "bf16":
             raise UserError("ONNX Runtime computes in f32 or int8 here, not in bf16.", "no_bf16")
         self._library = onnxruntime
-        super().__init__(threads, "f32" if precision == "auto" else precision, folder, window)
+        super().__init__(threads, "f32" if precision == "auto" else precision, folder, view)
 
     def _load(self, graph):
         options = self._library.SessionOptions()
         options.intra_op_num_threads = self._threads
         there = self._library.get_available_providers()
         providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]
-        source = str(graph) if self.window == WINDOW else _with_window(graph, self.window)
-        session = self._library.InferenceSession(source, options, providers)
+        session = self._library.InferenceSession(str(graph), options, providers)
         self.name = f"onnxruntime-{session.get_providers()[0].removesuffix('ExecutionProvider').lower()}-{self._precision}"
         names = [port.name for port in session.get_inputs()]
         return lambda inputs: session.run(None, dict(zip(names, inputs, strict=True)))
-
-
-_ONNX_PIP = "pip install onnxruntime onnx==1.18.0"  # newer onnx wants protobuf 5, and mediapipe wants 4
-
-
-def _with_window(graph: Path, window: tuple[int, int]) -> bytes:
-    """An exported graph for pictures of another size; what is inside it has no size of its own, see `renderer.export`."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise UserError(f"Another window needs the package onnx ({error}): run `{_ONNX_PIP}`.", "no_onnx") from error
-    model = onnx.load(graph)
-    for port in (*model.graph.input, *model.graph.output):
-        dims = port.type.tensor_type.shape.dim
-        for dim, side in zip(dims, of_window(tuple(d.dim_value for d in dims), window), strict=True):
-            dim.dim_value = side
-    return model.SerializeToString()
 
 
 class TorchRuntime:
@@ -190,7 +166,7 @@ class TorchRuntime:
         compiled: by torch.compile, which captures CUDA graphs; takes a minute at a size's first frame.
     """
 
-    def __init__(self, device: str = "cuda", folder: Path | None = None, compiled: bool = False):
+    def __init__(self, device: str = "cuda", folder: Path | None = None, compiled: bool = False, view: str = "face"):
         try:
             import torch
             from safetensors.torch import load_file
@@ -201,8 +177,9 @@ class TorchRuntime:
 
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("No CUDA device can be used here; take --device cpu.", "no_cuda")
-        weights = load_file((folder or Path(str(DATA))) / "renderer.safetensors")
-        self._torch, self._device, self.window, self._compiled = torch, device, WINDOW, compiled
+        self._torch, self._device, self._folder, self._compiled = torch, device, folder or Path(str(DATA)), compiled
+        self.view, self.window = view, WINDOWS[view]
+        weights = load_file(self._folder / view / "renderer.safetensors")
         self._dtype = torch.bfloat16 if device == "cuda" else torch.float32
         self.name = f"torch-{device}{'-compiled' if compiled else ''}"
         nets = []
@@ -210,7 +187,7 @@ class TorchRuntime:
             net.load_state_dict({k[len(prefix):]: v for k, v in weights.items() if k.startswith(prefix)})
             nets.append(net.eval().to(device, self._dtype, memory_format=torch.channels_last))
         self._identity, self._unet = nets
-        if compiled:  # static sizes: `smaller` gets graphs of its own
+        if compiled:
             self._unet = torch.compile(self._unet, mode="reduce-overhead", dynamic=False)
 
     def _in(self, array):
@@ -239,10 +216,8 @@ class TorchRuntime:
             x_0 = x_0.float().cpu().numpy()
             return [(x_0[k: k + 1], [m[k: k + 1] for m in memory]) for k in range(len(streams))]
 
-    def smaller(self, size):
-        runtime = copy.copy(self)
-        runtime.window = size
-        return runtime
+    def of(self, view):
+        return self if view == self.view else TorchRuntime(self._device, self._folder, self._compiled, view)
 
 
 def make_runtime(device: str = "auto", threads: int = 0, precision: str = "auto") -> Runtime:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from atl_diffusion_node.guide import guide_mask, rasters
-from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW
+from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOWS
 
 BELOW_MOUTH = 0.04  # crop sides from the mouth's corners down to the middle of its view: a jaw opens downwards
 CORNERS = [48, 54]  # of the mouth: unlike its middle, they hardly move when it opens
@@ -59,7 +59,7 @@ class View:
         return guide_mask(points, self.size)[self.place(points)]
 
 
-FACE, MOUTH = View("face", WINDOW, False), View("mouth", MOUTH_WINDOW, True)
+FACE, MOUTH = (View(name, window, name == "mouth") for name, window in WINDOWS.items())
 VIEWS = {view.name: view for view in (FACE, MOUTH)}
 
 

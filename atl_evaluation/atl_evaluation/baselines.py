@@ -10,8 +10,8 @@ class WarpOnly:
         """Nothing is computed from a portrait."""
         return None
 
-    def smaller(self, size):
-        """Any size will do."""
+    def of(self, view):
+        """The same for any."""
         return self
 
     def step(self, x_s, warped, guides, features, memory):

@@ -57,11 +57,12 @@ def _commit(file: Path) -> str | None:
 
 
 def models() -> dict[str, str]:
-    """SHA-256 (hex) of every network file that is shipped in the stages' data folders, by "package/file"."""
+    """SHA-256 (hex) of every network file that is shipped in the stages' data folders, by "package/path in it"."""
     found = {}
     for package in WITH_NETWORKS:
         folder = Path(str(resources.files(package) / "data"))
-        found |= {f"{package}/{file.name}": sha256_of(file) for file in sorted(folder.glob("*")) if file.suffix in NETWORKS}
+        found |= {f"{package}/{file.relative_to(folder).as_posix()}": sha256_of(file)
+                  for file in sorted(folder.rglob("*")) if file.suffix in NETWORKS}  # fmt: skip
     return found
 
 

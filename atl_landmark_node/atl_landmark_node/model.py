@@ -12,7 +12,7 @@ PAST = 8  # feature frames (10 ms each) before a landmark frame that its window 
 CURRENT = 4  # feature frames of the landmark frame itself: 40 ms
 LOOKAHEAD = 8  # feature frames after it: 80 ms; lips move before their sound is heard
 WINDOW = PAST + CURRENT + LOOKAHEAD
-STATE = 256  # the GRU's width
+STATE = 384  # the GRU's width
 OUTPUTS = len(SPEECH_WEIGHTS) + 1  # weights, and whether there is speech
 STYLES = ("rules", "real")  # whose articulation: the corpus's rules, or a real speaker's (GRID s1)
 

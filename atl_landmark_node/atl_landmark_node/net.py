@@ -1,13 +1,50 @@
 """The sound-to-weights network in torch, for training and export; at run time `model.SpeechModel` runs its ONNX graph.
 
 A window of log-mel features (120 ms back, 80 ms ahead of a frame's end) passes two convolutions, then a GRU that
-remembers the utterance. Causal but for the look-ahead, one step a landmark frame, 0.8 M parameters.
+remembers the utterance. Causal but for the look-ahead, one step a landmark frame, 1.8 M parameters.
+
+Whether lips meet is a decision, and an average of open and shut is neither: one output is the probability that they do, and
+where it is high the weights that open the mouth are scaled down until the gap is TIGHT (`LipShutter`).
 """
 import torch
 from torch import nn
 
+from atl_face.topology import LIP_PAIRS, SPEECH_WEIGHTS, WEIGHT
+from atl_landmark_node.face_model import load_basis
 from atl_landmark_node.features import MELS, SILENCE
-from atl_landmark_node.model import CURRENT, LOOKAHEAD, OUTPUTS, PAST, STATE, STYLES
+from atl_landmark_node.model import CURRENT, LOOKAHEAD, PAST, STATE, STYLES
+
+WEIGHTS = len(SPEECH_WEIGHTS)
+TIGHT = 0.01  # eye distances: a lip gap that nobody sees, a third of what counts as closed
+SHUT_FROM, SHUT_BY = 0.3, 0.6  # probabilities of met lips at which they begin to be shut, and are
+
+
+class LipShutter(nn.Module):
+    """Scales the weights that open the lips, so that the average face's gap falls to TIGHT.
+
+    The gap is linear in the weights (`face_model.load_basis`), so the scale is a division. mouthClose is scaled with them: it
+    undoes jawOpen, and can't do more.
+    """
+
+    def __init__(self):
+        super().__init__()
+        basis, neutral = load_basis()
+        chosen = basis[[WEIGHT[name] for name in SPEECH_WEIGHTS]]
+        opening = sum(chosen[:, b, 1] - chosen[:, a, 1] for a, b in LIP_PAIRS) / len(LIP_PAIRS)
+        rest = sum(neutral[b, 1] - neutral[a, 1] for a, b in LIP_PAIRS) / len(LIP_PAIRS)
+        scaled = (opening > 0) | (torch.arange(WEIGHTS).numpy() == SPEECH_WEIGHTS.index("mouthClose"))
+        self.register_buffer("opening", torch.tensor(opening, dtype=torch.float32), persistent=False)
+        self.register_buffer("scaled", torch.tensor(scaled, dtype=torch.float32), persistent=False)
+        self.rest = float(rest)
+
+    def forward(self, spoken, met):
+        """Speech weights (..., n) with lips that meet with probability met (...)."""
+        moves = spoken * self.opening
+        open_by = (moves * self.scaled).sum(-1)
+        room = TIGHT - self.rest - (moves * (1 - self.scaled)).sum(-1)
+        scale = (room / open_by.clamp(min=1e-4)).clamp(0, 1)
+        shut = ((met - SHUT_FROM) / (SHUT_BY - SHUT_FROM)).clamp(0, 1)
+        return spoken * (1 - (shut * (1 - scale))[..., None] * self.scaled)
 
 
 class SpeechNet(nn.Module):
@@ -17,7 +54,7 @@ class SpeechNet(nn.Module):
         lookahead: feature frames (10 ms each) that it hears after a landmark frame, even; a runtime takes LOOKAHEAD only.
     """
 
-    def __init__(self, lookahead: int = LOOKAHEAD, width: int = 128, dropout: float = 0.15):
+    def __init__(self, lookahead: int = LOOKAHEAD, width: int = 160, dropout: float = 0.15):
         super().__init__()
         self.lookahead = lookahead
         window = PAST + CURRENT + lookahead
@@ -27,27 +64,44 @@ class SpeechNet(nn.Module):
         self.front = nn.Sequential(nn.Linear(width * self.taps, STATE), nn.ReLU(), nn.Dropout(dropout))
         self.gru = nn.GRU(STATE + len(STYLES), STATE, batch_first=True)
         self.head = nn.Sequential(nn.Linear(2 * STATE + len(STYLES), STATE), nn.ReLU(), nn.Dropout(dropout),
-                                  nn.Linear(STATE, OUTPUTS))  # fmt: skip
+                                  nn.Linear(STATE, WEIGHTS + 2))  # fmt: skip
         nn.init.constant_(self.head[-1].bias, -2.0)  # faces rest near zero weight
+        self.shutter = LipShutter()
 
     def step(self, window, state, style):
         """One frame: (B, WINDOW, MELS), (B, STATE), (B, styles) -> answer (B, OUTPUTS) in [0, 1], next state."""
-        answer, state = self._frames(window, state, style)
-        return answer[:, 0], state
+        hidden, heard = self.hear(window, state, style)
+        return self._shut(*self.parts(hidden))[:, 0], heard[:, -1]
 
     def forward(self, features, style):
         """A whole utterance, as the stream would see it: (B, 4 T + lookahead, MELS) -> (B, T, OUTPUTS).
 
         `features` begin with the first frame of sound; the past before it is silence, as in `stream.py`.
         """
-        silence = features.new_full((features.shape[0], PAST, MELS), SILENCE)
-        return self._frames(torch.cat([silence, features], 1), features.new_zeros(len(features), STATE), style)[0]
+        return self._shut(*self.parts(self.utter(features, style)[0]))
 
-    def _frames(self, features, state, style):
-        """(B, window + 4 (T - 1), MELS) -> (B, T, OUTPUTS), state: windows overlap, so they share their convolutions."""
+    def utter(self, features, style, state=None):
+        """What the network makes of sound that begins after a silence: see `hear`. `state` (B, STATE): of sound before it."""
+        silence = features.new_full((features.shape[0], PAST, MELS), SILENCE)
+        state = features.new_zeros(len(features), STATE) if state is None else state
+        return self.hear(torch.cat([silence, features], 1), state, style)
+
+    def hear(self, features, state, style):
+        """(B, window + 4 (T - 1), MELS) -> what answers come from (B, T, 2 STATE + styles), states (B, T, STATE).
+
+        Windows overlap, so they share their convolutions.
+        """
         seen = self.conv(features.transpose(1, 2)).unfold(2, self.taps, CURRENT // 2)  # (B, W, T, taps)
         seen = self.front(seen.permute(0, 2, 1, 3).flatten(2))  # (B, T, STATE)
         styles = style[:, None].expand(-1, seen.shape[1], -1)
-        heard, state = self.gru(torch.cat([seen, styles], 2), state[None])
-        answer = self.head(torch.cat([seen, heard, styles], 2)).float()  # in bf16 a sigmoid above 0.998 is 1: no slope is left
-        return torch.sigmoid(answer), state[0]
+        heard, _ = self.gru(torch.cat([seen, styles], 2), state[None])
+        return torch.cat([seen, heard, styles], 2), heard
+
+    def parts(self, hidden):
+        """Logits of the speech weights (B, T, n), of whether there is speech (B, T), and of whether the lips meet (B, T)."""
+        made = self.head(hidden).float()  # in bf16 a sigmoid above 0.998 is 1: no slope is left
+        return made[..., :WEIGHTS], made[..., WEIGHTS], made[..., WEIGHTS + 1]
+
+    def _shut(self, spoken, speaking, met):
+        shut = self.shutter(spoken.sigmoid(), met.sigmoid())
+        return torch.cat([shut, speaking.sigmoid()[..., None]], -1)

@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator
 from importlib import resources
 from itertools import cycle, product
-from math import prod
 from pathlib import Path
 from statistics import median
 
@@ -31,7 +30,7 @@ from atl_bringup.graph import default_speech
 from atl_bringup.reference import ROUNDS, Reference, network_cost
 from atl_diffusion_node.portrait import Portrait, default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import FaceRenderer
-from atl_diffusion_node.runtime import DATA, FACE_SIZE, WINDOW, OpenVinoRuntime, make_runtime
+from atl_diffusion_node.runtime import DATA, FACE_SIZE, OpenVinoRuntime, make_runtime
 from atl_diffusion_node.views import VIEWS
 from atl_evaluation.provenance import host
 from atl_face.errors import UserError
@@ -153,8 +152,7 @@ def bench_renderer(runtime: OpenVinoRuntime, reference: Reference | None = None,
             if k >= WARM_UP:
                 rows.append((t.warp, t.guide, t.network, t.paste, 1e3 * (time.perf_counter() - before)))
     rows = np.array(rows)
-    params, gflop = network_cost(DATA / "unet.onnx")  # of WINDOW: convolutions go with the pixels
-    gflop *= sum(prod(view.shape) for view in VIEWS.values()) / prod(WINDOW)
+    params, gflop = np.sum([network_cost(DATA / view / "unet.onnx") for view in VIEWS], axis=0)
     stages = {name: with_rate(column) for name, column in zip(STAGES, rows.T, strict=True)}
     return {"fps": stages["total"]["fps"], "p99_ms": stages["total"]["p99_ms"], "stages": stages,
             "params_m": round(params, 2), "gflop_per_frame": round(gflop * renderer.steps, 2),

@@ -13,7 +13,7 @@ from sensor_msgs.msg import Image  # noqa: E402
 
 from atl_diffusion_node import node as stage  # noqa: E402
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait  # noqa: E402
-from atl_diffusion_node.runtime import WINDOW  # noqa: E402
+from atl_diffusion_node.runtime import WINDOW, WINDOWS  # noqa: E402
 from atl_msgs.msg import FaceLandmarks  # noqa: E402
 from atl_node.qos import reliable  # noqa: E402
 from atl_node.stamps import to_ns  # noqa: E402
@@ -30,8 +30,8 @@ class SlowRuntime:
     def __init__(self, size=WINDOW):
         self.delay_s = NETWORK_S * size[0] * size[1] / (WINDOW[0] * WINDOW[1])
 
-    def smaller(self, size):
-        return SlowRuntime(size)
+    def of(self, view):
+        return SlowRuntime(WINDOWS[view])
 
     def identity(self, portrait, portrait_rasters):
         return [np.zeros((1, 1, WINDOW[0] >> level, WINDOW[1] >> level), np.float32) for level in (1, 2, 3, 4)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from atl_diffusion_node.governor import LONGEST, PATIENCE, Governor, efforts
 from atl_diffusion_node.lateness import Lateness
 from atl_diffusion_node.renderer import FADE_FRAMES, FaceRenderer
-from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW
+from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW, WINDOWS
 from atl_diffusion_node.views import FACE
 from atl_diffusion_node.views import MOUTH as MOUTH_VIEW
 from atl_evaluation.baselines import WarpOnly
@@ -190,8 +190,10 @@ class Painter:
     def __init__(self, size=WINDOW):
         self.size, self.given = size, []
 
-    def smaller(self, size):
-        self.mouth = Painter(size)
+    def of(self, view):
+        if view == FACE.name:
+            return self
+        self.mouth = Painter(WINDOWS[view])
         return self.mouth
 
     def identity(self, portrait, portrait_rasters):

@@ -7,7 +7,7 @@ from PIL import Image
 
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait, output_shape
 from atl_diffusion_node.renderer import FaceRenderer
-from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW
+from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW, WINDOWS
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE
 from atl_face.errors import UserError
 from atl_face.topology import WEIGHT
@@ -75,8 +75,8 @@ class Whitener:
     def __init__(self, paints=WINDOW, window=WINDOW):
         self.paints, self.window = paints, window
 
-    def smaller(self, size):
-        return Whitener(self.paints, size)
+    def of(self, view):
+        return Whitener(self.paints, WINDOWS[view])
 
     def identity(self, portrait, portrait_rasters):
         return None

@@ -13,7 +13,7 @@ from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder, memory_shapes  
 
 @pytest.fixture(scope="module")
 def nets():
-    weights = load_file(str(DATA / "renderer.safetensors"))
+    weights = load_file(str(DATA / "face" / "renderer.safetensors"))
     out = []
     for prefix, net in (("identity.", IdentityEncoder()), ("unet.", GuidedUNet())):
         net.load_state_dict({k[len(prefix):]: v for k, v in weights.items() if k.startswith(prefix)})

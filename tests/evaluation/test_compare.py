@@ -90,9 +90,10 @@ def test_what_differs_is_told_and_load_is_not():
     b["host"]["load_before"] = 99.0
     b["bag"]["path"] = "elsewhere"
     assert compare(a, b)["differs"] == []
-    b["models"]["atl_diffusion_node/unet.onnx"] = "other"
+    b["models"]["atl_diffusion_node/face/unet.onnx"] = "other"
     b["configuration"]["steps"] = 2
-    assert [row["what"] for row in compare(a, b)["differs"]] == ["models.atl_diffusion_node/unet.onnx", "configuration.steps"]
+    network = "models.atl_diffusion_node/face/unet.onnx"
+    assert [row["what"] for row in compare(a, b)["differs"]] == [network, "configuration.steps"]
     assert compare(a, b)["same_frames"] is None
     a["frames"]["sha256"] = b["frames"]["sha256"] = "1"
     assert compare(a, b)["same_frames"] is True

@@ -89,8 +89,8 @@ def test_a_damaged_summary_is_told_with_the_section(tmp_path, section, damaged):
 def test_where_figures_come_from(tmp_path):
     host = provenance.host()
     assert host["cores"] >= 1 and host["memory_gb"] > 0 and host["processor"]
-    network = Path(atl_diffusion_node.__file__).parent / "data" / "unet.onnx"
-    assert provenance.models()["atl_diffusion_node/unet.onnx"] == hashlib.sha256(network.read_bytes()).hexdigest()
+    network = Path(atl_diffusion_node.__file__).parent / "data" / "face" / "unet.onnx"
+    assert provenance.models()["atl_diffusion_node/face/unet.onnx"] == hashlib.sha256(network.read_bytes()).hexdigest()
     assert provenance.code()["version"][0].isdigit()
 
 

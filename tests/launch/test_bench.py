@@ -102,7 +102,7 @@ def test_only_precisions_that_the_runtime_offers_are_timed(monkeypatch):
                 raise UserError("ONNX Runtime can't be loaded.", "no_onnxruntime")
             self.name = f"fake-{precision}"
 
-        def smaller(self, size):
+        def of(self, view):
             return self
 
         def identity(self, portrait, rasters):

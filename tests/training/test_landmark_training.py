@@ -16,16 +16,17 @@ torch = pytest.importorskip("torch", reason="torch isn't installed: the training
 from safetensors.torch import load_file  # noqa: E402
 
 from atl_face.emotion import LABELS  # noqa: E402
-from atl_face.topology import MOUTH, SPEECH_WEIGHTS  # noqa: E402
+from atl_face.topology import CLOSED_LIP_GAP, MOUTH, SPEECH_WEIGHTS, lip_gap  # noqa: E402
 from atl_landmark_node.features import MELS  # noqa: E402
-from atl_landmark_node.model import CURRENT, LOOKAHEAD  # noqa: E402
+from atl_landmark_node.model import CURRENT, LOOKAHEAD, STATE  # noqa: E402
+from atl_landmark_node.net import LipShutter  # noqa: E402
 from atl_training import noises  # noqa: E402
 from atl_training.augment import other_throat  # noqa: E402
 from atl_training.landmarks import no_speech  # noqa: E402
 from atl_training.landmarks.arms import row_of  # noqa: E402
 from atl_training.landmarks.critic import SyncCritic  # noqa: E402
-from atl_training.landmarks.data import ECHOES, Batches, Utterance, load_shards, spread  # noqa: E402
-from atl_training.landmarks.judge import judge  # noqa: E402
+from atl_training.landmarks.data import ECHOES, UNKNOWN, Batches, Utterance, load_shards, spread  # noqa: E402
+from atl_training.landmarks.judge import judge, points_of  # noqa: E402
 from atl_training.landmarks.losses import MouthLoss  # noqa: E402
 from atl_training.landmarks.models import StreamTrainee  # noqa: E402
 from atl_training.landmarks.report.emotions import interval_of_ratio  # noqa: E402
@@ -69,11 +70,57 @@ def test_the_mouth_loss_sees_what_it_is_for():
     weights = torch.zeros(1, 4, len(SPEECH_WEIGHTS))
     opened = weights.clone()
     opened[..., SPEECH_WEIGHTS.index("jawOpen")] = 0.3
-    said = torch.full((1, 4, 1), 0.999)
-    right, wrong = (loss(torch.cat([made, said], 2), weights, speaking) for made in (weights, opened))
+    said = torch.full((1, 4), 7.0)  # logits
+    right, wrong = (loss(made, said, said, weights, speaking) for made in (weights, opened))
     assert sum(right.values()) < 0.01 < sum(wrong.values())
     assert right["closure"] == 0 < wrong["closure"] and wrong["velocity"] == 0  # open where shut; but steadily so
-    assert loss(torch.cat([weights, said], 2), opened, speaking)["closure"] == 0  # shut where open: another part's business
+    assert loss(weights, said, said, opened, speaking)["closure"] == 0  # shut where open: another part's business
+    assert loss(weights, said, -said, weights, speaking)["meet"] > 1 > 0.01 > right["meet"]
+
+
+def test_lips_that_meet_are_shut_by_what_opens_them():
+    shutter = LipShutter()
+    spoken = torch.rand(50, len(SPEECH_WEIGHTS), generator=torch.Generator().manual_seed(1)) * 0.1
+    spoken[:, SPEECH_WEIGHTS.index("jawOpen")] += 0.2
+    gaps = lip_gap(points_of(spoken.numpy()))
+    shut = lip_gap(points_of(shutter(spoken, torch.ones(50)).numpy()))
+    assert (gaps > 0.06).mean() > 0.8 and (shut < CLOSED_LIP_GAP / 2).all()
+    assert torch.equal(shutter(spoken, torch.zeros(50)), spoken)  # lips that don't are let alone
+    half = lip_gap(points_of(shutter(spoken, torch.full((50,), 0.45)).numpy()))
+    assert ((half < gaps) & (half > shut))[gaps > 0.06].all()  # between them it is no jump
+    open_jaw, close = SPEECH_WEIGHTS.index("jawOpen"), SPEECH_WEIGHTS.index("mouthClose")
+    ratio = shutter(spoken, torch.ones(50))[:, [close, open_jaw]] / spoken[:, [close, open_jaw]]
+    assert torch.allclose(ratio[:, 0], ratio[:, 1])  # mouthClose undoes the jaw's opening, as far as there is one
+
+
+def test_what_a_gap_costs_falls_to_nothing_where_memory_is_short():
+    """The network that remembers nothing is where it would have been as soon as its window is past the gap."""
+    torch.manual_seed(0)
+    trainee = StreamTrainee(LOOKAHEAD).eval()
+    features, style = torch.randn(2, 40 * CURRENT + LOOKAHEAD, MELS), torch.eye(2)
+
+    def cost() -> float:
+        hidden, states = trainee.net.utter(features, style)
+        points = trainee.loss.points(trainee.net.parts(hidden)[0].sigmoid())
+        return trainee._off(trainee._after_a_gap(features, style, states), points).item()
+
+    with torch.no_grad():
+        trainee.net.head[-1].weight *= 100  # an untrained answer hardly moves
+        remembering = cost()
+        trainee.net.gru.weight_hh_l0.zero_(), trainee.net.gru.bias_hh_l0.zero_()
+        trainee.net.gru.bias_ih_l0[STATE: 2 * STATE] = -40  # the update gate: all of the state is new
+        trainee.net.gru.weight_ih_l0[STATE: 2 * STATE] = 0
+        assert cost() < 1.1e-4 < 2e-4 < remembering  # 1e-4 is the root's floor
+
+
+def test_excerpts_without_speech_hold_a_babble_too():
+    voices = [Utterance(f"{k}", np.full(48000, 100 * (k + 1), np.int16) * (np.arange(48000) % 2 * 2 - 1).astype(np.int16),
+                        np.ones((75, len(SPEECH_WEIGHTS)), np.float32), np.ones(75, bool), 1, False) for k in range(9)]
+    silent = Batches(voices, 25, 8, seed=1, silent_share=1.0, crowd_share=1.0)
+    features, weights, speaking, _, visemes = silent.draw()
+    assert not weights.any() and not speaking.any() and (visemes == UNKNOWN).all() and np.isfinite(features).all()
+    heard = Batches(voices, 25, 8, seed=1, silent_share=0.0).draw()
+    assert heard[1].any() and heard[2].any()
 
 
 def test_a_critic_that_knows_tells_the_moment():

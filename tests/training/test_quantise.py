@@ -1,4 +1,4 @@
-"""The exported graphs: checked against torch, of any size inside; the int8 one is made, judged, and told about."""
+"""The exported graphs: checked against torch; the int8 one is made, judged, and told about."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ import torch  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait  # noqa: E402
-from atl_diffusion_node.runtime import DATA, FACE_SIZE, MOUTH_WINDOW, OpenVinoRuntime  # noqa: E402
+from atl_diffusion_node.runtime import DATA, FACE_SIZE, WINDOWS, OpenVinoRuntime  # noqa: E402
 from atl_diffusion_node.views import VIEWS  # noqa: E402
 from atl_training.renderer import export, quantise  # noqa: E402
 from atl_training.renderer.net import Renderer  # noqa: E402
@@ -48,8 +48,10 @@ def pack(tmp_path_factory):
 @pytest.fixture
 def shipped(tmp_path):
     """A folder with the shipped graphs and weights."""
-    for name in GRAPHS:
-        shutil.copy(str(DATA / name), tmp_path)
+    for view in WINDOWS:
+        (tmp_path / view).mkdir()
+        for name in GRAPHS:
+            shutil.copy(str(DATA / view / name), tmp_path / view)
     return tmp_path
 
 
@@ -64,8 +66,10 @@ def run(monkeypatch, *arguments):
 def test_one_command_makes_the_int8_graph_and_tells_its_loss(monkeypatch, shipped, pack):
     out = shipped / "out"
     run(monkeypatch, "--folder", shipped, "--data", pack, "--out", out)
-    assert {path.name for path in out.iterdir()} == {*GRAPHS, "unet_int8.onnx", "quantise.json"}
-    assert (out / "unet_int8.onnx").stat().st_size < 0.4 * (out / "unet.onnx").stat().st_size
+    assert {path.name for path in out.iterdir()} == {*WINDOWS, "quantise.json"}
+    for view in WINDOWS:
+        assert {path.name for path in (out / view).iterdir()} == {*GRAPHS, "unet_int8.onnx"}
+        assert (out / view / "unet_int8.onnx").stat().st_size < 0.4 * (out / view / "unet.onnx").stat().st_size
     told = json.loads((out / "quantise.json").read_text())
     assert set(told["views"]) == set(VIEWS)
     for view, by in told["views"].items():
@@ -73,22 +77,22 @@ def test_one_command_makes_the_int8_graph_and_tells_its_loss(monkeypatch, shippe
         assert exact["torch_db"] > coarse["torch_db"] > 40
         assert told["loss_of_int8"][view]["truth_db"] == pytest.approx(exact["truth_db"] - coarse["truth_db"], abs=2e-3)
         assert all(figures["cpu_ms"] > 0 for name, figures in by.items() if name != "torch-cpu")
-    assert OpenVinoRuntime(1, "int8", out).smaller(MOUTH_WINDOW).window == MOUTH_WINDOW
+    assert OpenVinoRuntime(1, "int8", out, "mouth").window == WINDOWS["mouth"]
 
 
 def test_a_bad_int8_graph_is_not_let_out(monkeypatch, shipped, pack):
     monkeypatch.setitem(quantise.LEAST_DB, "int8", 100.0)
     with pytest.raises(AssertionError, match="int8 is off"):
         run(monkeypatch, "--folder", shipped, "--data", pack)
-    assert not (shipped / "unet_int8.onnx").exists()
+    assert not list(shipped.rglob("unet_int8.onnx"))
 
 
 def test_export_refuses_graphs_of_other_weights(tmp_path):
     torch.manual_seed(0)
     net = Renderer()
     torch.nn.init.normal_(net.unet.out.weight, 0, 0.1)  # an untrained network changes nothing
-    export.export(net, tmp_path)
-    weights = load_file(str(DATA / "renderer.safetensors"))
+    export.export(net, tmp_path, "face")
+    weights = load_file(str(DATA / "face" / "renderer.safetensors"))
     other = Renderer().eval()
     other.load_state_dict(weights)
     modules = export._Identity(other.identity), export._Step(other.unet)

@@ -65,7 +65,7 @@ def test_commands_differ_in_what_the_arms_say(packed, tmp_path):
         "pooled": ("guided", False, False, True)}  # fmt: skip
     assert {a.noise for a in runs.values()} == set(NOISES)
     for a in runs.values():
-        assert (a.steps, a.views, a.no_critic, a.seed, a.threads, a.bf16) == (1200, ["face"], True, 0, 1, True)
+        assert (a.steps, a.view, a.no_critic, a.seed, a.threads, a.bf16) == (1200, "face", True, 0, 1, True)
     assert asked(arms.command([packed], tmp_path, 1, ("--seed", "3"))).seed == 3
 
 

@@ -37,12 +37,12 @@ def held(packed) -> Segments:
 @pytest.fixture(scope="module")
 def shipped() -> Renderer:
     net = Renderer()
-    net.load_state_dict(load_file(str(DATA / "renderer.safetensors")))
+    net.load_state_dict(load_file(str(DATA / "face" / "renderer.safetensors")))
     return net.eval()
 
 
 def command(packed: Path, out: Path, *options: str, launcher: tuple = (), program: tuple = MODULE) -> list:
-    return [sys.executable, *launcher, *program, "--data", packed, "--out", out, "--threads", "1", "--views", "face", *options]
+    return [sys.executable, *launcher, *program, "--data", packed, "--out", out, "--threads", "1", "--view", "face", *options]
 
 
 def train(*arguments, **how) -> None:
@@ -126,7 +126,7 @@ def test_more_evaluations_are_walked_from_the_same_start(held, shipped):
 
 
 def test_it_learns_goes_on_and_refuses_other_settings(packed, tmp_path, held, shipped):
-    begin = str(DATA / "renderer.safetensors")
+    begin = str(DATA / "face" / "renderer.safetensors")
     run, options = tmp_path / "run", ("--steps", "30", "--every", "15", "--begin", begin)
     with subprocess.Popen(command(packed, run, *options), stderr=subprocess.DEVNULL) as process:
         while not (run / "last.pt").exists() and process.poll() is None:
@@ -174,7 +174,7 @@ train.main()
 torch.save({"net": made[0].net.state_dict(), "critic": made[0].critic.state_dict(), "seen": seen}, __file__ + os.environ["RANK"])
 """)
     torchrun = "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"
-    train(packed, tmp_path / "two", "--steps", "8", "--views", "face", "mouth", launcher=torchrun, program=(script,))
+    train(packed, tmp_path / "two", "--steps", "8", "--view", "mouth", launcher=torchrun, program=(script,))
     first, second = (torch.load(f"{script}{rank}") for rank in range(2))
     for part in ("net", "critic"):
         assert all(torch.equal(value, second[part][name]) for name, value in first[part].items())

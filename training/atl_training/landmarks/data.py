@@ -12,17 +12,23 @@ from atl_face.stream import FRAME_SAMPLES
 from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
 from atl_training.augment import degrade_sound, lose_chunks, other_throat
+from atl_training.corpus.visemes import VISEMES
 from atl_training.landmarks.encoders import Encoder
 from atl_training.landmarks.fit import closed_neutral, fit_speech_weights
 from atl_training.noises import a_stretch
 from atl_training.shards import Sample, read_shards, share_alike
 
 ECHOES = 2
+NAMED = tuple(VISEMES)
+UNKNOWN = -1
+CROWD = 3, 8  # voices of a babble, from and up to
+CLIPPED_SHARE = 0.2  # of the excerpts without speech are driven far into full scale, as cheap amplifiers do
 
 
 @dataclass
 class Utterance:
-    """sound (n,) int16 16 kHz; weights (T, len(SPEECH_WEIGHTS)); speaking (T,) bool; style an index of STYLES."""
+    """sound (n,) int16 16 kHz; weights (T, len(SPEECH_WEIGHTS)); speaking (T,) bool; style an index of STYLES; visemes (T,)
+    indices of NAMED, UNKNOWN where nobody wrote them down."""
 
     name: str
     sound: np.ndarray
@@ -30,6 +36,7 @@ class Utterance:
     speaking: np.ndarray
     style: int
     held: bool
+    visemes: np.ndarray | None = None  # all UNKNOWN
 
 
 def load_shards(sources: list[Path]) -> list[Utterance]:
@@ -50,8 +57,9 @@ def _utterance(sample: Sample) -> Utterance:
         landmarks = arrays["landmarks"]
         weights, style = fit_speech_weights(landmarks, closed_neutral(landmarks)), "real"
     speaking = arrays.get("speaking", np.ones(frames, bool))
+    visemes = np.array([NAMED.index(name) for name in arrays["viseme"][:frames]]) if "viseme" in arrays else None
     return Utterance(sample.key, sound, weights[:frames].astype(np.float32), speaking[:frames], STYLES.index(style),
-                     sample.held_out)  # fmt: skip
+                     sample.held_out, visemes)  # fmt: skip
 
 
 class Batches:
@@ -62,7 +70,8 @@ class Batches:
         lookahead: feature frames (10 ms) after them.
         real_share: of a batch that is drawn from the real speaker.
         silent_share: of a batch that is no speech at all (`noises`, or silence), with a mouth at rest.
-        babble_share: of a batch that has another voice behind it, up to as loud.
+        babble_share: of a batch that has another voice or a babble behind it, up to as loud.
+        crowd_share: of the silent ones that are a babble: many voices at once are nobody's.
         encoder: what hears the sound, 25 times a second; None: log-mel frames of 10 ms.
 
     Raises:
@@ -71,13 +80,13 @@ class Batches:
 
     def __init__(self, utterances: list[Utterance], frames: int, batch: int, seed: int | list[int],
                  lookahead: int = LOOKAHEAD, real_share: float = 0.4, silent_share: float = 0.12,
-                 babble_share: float = 0.1, encoder: Encoder | None = None):  # fmt: skip
+                 babble_share: float = 0.1, crowd_share: float = 0.3, encoder: Encoder | None = None):  # fmt: skip
         if not utterances:
             raise UserError("No clip is left to train on: all are held out, or share-alike.")
         self._rng = np.random.default_rng(seed)
         self._pools = [[u for u in utterances if u.style == style] for style in range(len(STYLES))]
         self._frames, self._batch, self._real_share, self._silent = frames, batch, real_share, silent_share
-        self._lookahead, self._babble, self._encoder = lookahead, babble_share, encoder
+        self._lookahead, self._babble, self._crowd, self._encoder = lookahead, babble_share, crowd_share, encoder
 
     def ahead(self, count: int = 4):
         """Endless batches of `draw`, made in a background thread; each comes ECHOES times, among others (Choi et al., "Faster
@@ -101,9 +110,9 @@ class Batches:
                 waiting += [drawn] * ECHOES
             yield waiting.pop(shuffle.integers(len(waiting)))
 
-    def draw(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def draw(self) -> tuple[np.ndarray, ...]:
         """features (B, 4 T + lookahead, MELS), or (B, T + lookahead / 4, width) of an encoder; weights (B, T, n), speaking
-        (B, T), style (B, len(STYLES))."""
+        (B, T), style (B, len(STYLES)), visemes (B, T); all float32."""
         rows = [self._row() for _ in range(self._batch)]
         return tuple(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True))
 
@@ -117,17 +126,42 @@ class Batches:
         sound = _excerpt(utterance.sound, start * FRAME_SAMPLES, length).astype(np.float32) / 32768
         weights = _excerpt(utterance.weights, start, frames)
         speaking = _excerpt(utterance.speaking, start, frames).astype(np.float32)
+        visemes = np.full(frames, UNKNOWN)
+        if utterance.visemes is not None:
+            visemes = _excerpt(utterance.visemes - UNKNOWN, start, frames) + UNKNOWN
         if rng.random() < self._silent:
-            loudness = rng.choice([0.0, 10 ** (rng.uniform(-50, -8) / 20)], p=[0.2, 0.8])
-            sound = np.clip(loudness * a_stretch(rng, length), -1, 1).astype(np.float32)
-            weights, speaking = np.zeros_like(weights), np.zeros_like(speaking)
+            sound = self._nobody(pool, length)
+            weights, speaking, visemes = np.zeros_like(weights), np.zeros_like(speaking), np.full(frames, UNKNOWN)
         elif rng.random() < self._babble:
-            other = pool[rng.integers(len(pool))]
-            behind = _excerpt(other.sound, int(rng.integers(0, max(1, len(other.sound) - length))), length) / np.float32(32768)
-            sound = np.clip(sound + 10 ** (-rng.uniform(0, 20) / 20) * behind, -1, 1).astype(np.float32)
+            behind = self._voices(pool, 1 if rng.random() < 0.5 else int(rng.integers(*CROWD)), length)
+            level = np.sqrt(np.mean(sound**2) / (np.mean(behind**2) + 1e-9))
+            sound = np.clip(sound + 10 ** (-rng.uniform(0, 20) / 20) * min(level, 10) * behind, -1, 1).astype(np.float32)
         style = np.zeros(len(STYLES))
         style[utterance.style] = 1
-        return self._heard(lose_chunks(rng, degrade_sound(rng, sound))), weights, speaking, style
+        return self._heard(lose_chunks(rng, degrade_sound(rng, sound))), weights, speaking, style, visemes
+
+    def _nobody(self, pool: list[Utterance], length: int) -> np.ndarray:
+        """Sound (length,) to which no mouth moves: silence, a noise, a babble; at any level, some of it clipped."""
+        rng = self._rng
+        if rng.random() < 0.2:
+            return np.zeros(length, np.float32)
+        if rng.random() < self._crowd:
+            sound = self._voices(pool, int(rng.integers(CROWD[0] + 1, CROWD[1])), length)
+        else:
+            sound = a_stretch(rng, length)
+        if rng.random() < CLIPPED_SHARE:
+            sound = np.clip(sound * 10 ** rng.uniform(0, 2) / (sound.std() + 1e-9), -1, 1)
+        return (np.clip(10 ** (rng.uniform(-50, -8) / 20) * sound / (sound.std() + 1e-9), -1, 1)).astype(np.float32)
+
+    def _voices(self, pool: list[Utterance], count: int, length: int) -> np.ndarray:
+        """So many voices at once (length,), about equally loud, each from anywhere in its sound."""
+        total = np.zeros(length, np.float32)
+        for index in self._rng.integers(len(pool), size=count):
+            sound = pool[index].sound
+            begin = int(self._rng.integers(0, max(1, len(sound) - length)))
+            voice = np.resize(sound[begin:], length).astype(np.float32)
+            total += voice / (voice.std() + 1)
+        return total
 
     def _heard(self, sound: np.ndarray) -> np.ndarray:
         return self._encoder.disturbed(self._rng, sound) if self._encoder else other_throat(self._rng, log_mel(sound))

@@ -9,6 +9,7 @@ POINT_LOSS = 40.0  # points are in eye distances: a millimetre is 0.01, so their
 VELOCITY_LOSS = 60.0  # keeps the timing of closures; position alone averages them away
 GAP_LOSS = 4.0
 CLOSURE_LOSS = 8.0  # on top: an open mouth where lips have to meet is what people see first; more costs r (30: -.02)
+MEET_LOSS = 0.2  # of the decision whether they do (`net.LipShutter`)
 SPEAKING_LOSS = 0.1
 
 
@@ -34,19 +35,25 @@ class MouthLoss(torch.nn.Module):
         """Signed lip gap of the three pairs, (B, T, 3)."""
         return torch.stack([points[..., b, 1] - points[..., a, 1] for a, b in LIP_PAIRS], -1) + self.rest
 
-    def forward(self, answer, weights, speaking):
-        """The parts of the loss, by name; answer (B, T, n + 1), weights (B, T, n), speaking (B, T)."""
-        spoken = answer[..., :-1]
+    def forward(self, spoken, speaks, meet, weights, speaking):
+        """The parts of the loss, by name.
+
+        Args:
+            spoken: weights (B, T, n) before any shutting. speaks, meet: logits (B, T) of speech, and of lips that meet in it.
+            weights: true ones (B, T, n). speaking: (B, T) 0 or 1.
+        """
         p, q = self.points(spoken), self.points(weights)
         where = (self.gain * (p - q) ** 2).sum((-1, -2)).mean()
         speed = (self.gain * (p.diff(dim=1) - q.diff(dim=1)) ** 2).sum((-1, -2)).mean()
         made, true = self.gap(p), self.gap(q)
-        closed = (true.mean(-1, keepdim=True) < CLOSED_LIP_GAP) & (speaking[..., None] > 0.5)
+        shut = true.mean(-1) < CLOSED_LIP_GAP
+        closed = (shut & (speaking > 0.5))[..., None]
         return {
             "weights": (spoken - weights).abs().mean(),
             "points": POINT_LOSS * where,
             "velocity": VELOCITY_LOSS * speed,
             "gap": GAP_LOSS * (made - true).abs().mean(),
             "closure": CLOSURE_LOSS * (F.relu(made - true) * closed).mean(),
-            "speaking": SPEAKING_LOSS * F.binary_cross_entropy(answer[..., -1], speaking),
+            "meet": MEET_LOSS * F.binary_cross_entropy_with_logits(meet, shut.float()),
+            "speaking": SPEAKING_LOSS * F.binary_cross_entropy_with_logits(speaks, speaking),
         }

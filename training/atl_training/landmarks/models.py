@@ -10,14 +10,15 @@ from torch.func import functional_call
 
 from atl_face.emotion import LABELS, Expression
 from atl_face.errors import UserError
+from atl_face.topology import MOUTH
 from atl_landmark_node.expression import expression_weights
 from atl_landmark_node.face_model import load_basis
 from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.kflm_net import KflmNet, kflm_loss
-from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
+from atl_landmark_node.model import CURRENT, LOOKAHEAD, STATE, STYLES
 from atl_landmark_node.net import SpeechNet
 from atl_training.landmarks.critic import SyncCritic
-from atl_training.landmarks.data import Utterance
+from atl_training.landmarks.data import NAMED, UNKNOWN, Utterance
 from atl_training.landmarks.encoders import Encoder, LogMel, load_encoder
 from atl_training.landmarks.export import export
 from atl_training.landmarks.kflm_export import export_kflm
@@ -26,6 +27,10 @@ from atl_training.landmarks.losses import MouthLoss
 LOG_MEL = LogMel.name
 SYNC_LOSS = 0.03
 SYNC_FROM = 0.2  # share of the steps after which the critic is listened to: it has to learn first
+VISEME_LOSS = 0.1
+BRIDGE_LOSS = 10.0  # eye distances, a frame's mean over the mouth: a difference of 1 % costs .1
+GAP_FRAMES = 1, 26  # of a gap in the sound, from and up to
+RECOVERED_FRAMES = 4  # after a gap, from which on the mouth shall be where it would have been: 160 ms
 
 
 def heard(utterance: Utterance, lookahead: int, encoder: Encoder | None = None) -> torch.Tensor:
@@ -37,7 +42,7 @@ def heard(utterance: Utterance, lookahead: int, encoder: Encoder | None = None) 
 
 
 class StreamTrainee(torch.nn.Module):
-    """`stream`, with a sync critic beside it.
+    """`stream`, with what only teaches it: a sync critic, and an ear that names visemes.
 
     Args:
         lookahead: feature frames. sync: weight of the critic's opinion; 0 is without.
@@ -52,21 +57,42 @@ class StreamTrainee(torch.nn.Module):
             raise UserError("stream answers while it hears, so log-mel is all that it can hear: --encoder is for kflm.")
         self.told = {"model": "stream", "lookahead": str(lookahead)}
         self.net, self.loss = SpeechNet(lookahead), MouthLoss()
+        self.visemes = torch.nn.Linear(2 * STATE + len(STYLES), len(NAMED))
         self.sync = SYNC_LOSS if sync is None else sync
         self.critic = SyncCritic() if self.sync else None
 
-    def forward(self, features, weights, speaking, style, progress: float) -> dict[str, torch.Tensor]:
+    def forward(self, features, weights, speaking, style, visemes, progress: float) -> dict[str, torch.Tensor]:
         """The parts of the loss; `progress` is the share of the steps that are done."""
-        answer = self.net(features, style).float()
+        hidden, states = self.net.utter(features, style)
+        named = self.visemes(hidden)
+        cut = self._after_a_gap(features, style, states)
         with torch.autocast("cpu", enabled=False):
-            parts = self.loss(answer, weights, speaking)
+            spoken, speaks, meet = self.net.parts(hidden)
+            spoken = spoken.sigmoid()
+            parts = self.loss(spoken, speaks, meet, weights, speaking)
+            points = self.loss.points(spoken)
+            wrong = F.cross_entropy(named.float().flatten(0, 1), visemes.long().flatten(), ignore_index=UNKNOWN, reduction="sum")
+            parts["viseme"] = VISEME_LOSS * wrong / (visemes != UNKNOWN).sum().clamp_min(1)
+            parts["bridge"] = BRIDGE_LOSS * self._off(cut, points)
             if self.critic is not None:
                 parts["critic"] = self.critic(features, self.loss.points(weights), speaking)
                 if progress >= SYNC_FROM:
                     frozen = {name: value.detach() for name, value in self.critic.named_parameters()}
-                    made = self.loss.points(answer[..., :-1])
-                    parts["sync"] = self.sync * functional_call(self.critic, frozen, (features, made, speaking))
+                    parts["sync"] = self.sync * functional_call(self.critic, frozen, (features, points, speaking))
         return parts
+
+    def _after_a_gap(self, features, style, states):
+        """Logits of the weights (B, n, ...) of an excerpt's last n frames, when a gap before them was bridged as
+        `LandmarkStream.skip` does: features begin with silence, the state is that of before the gap."""
+        count = states.shape[1]
+        begin = int(torch.randint(count // 3, count * 2 // 3, ()))
+        before = max(0, begin - int(torch.randint(*GAP_FRAMES, ())))
+        return self.net.parts(self.net.utter(features[:, CURRENT * begin:], style, states[:, before])[0])[0]
+
+    def _off(self, cut, points):
+        """How far the mouth is from where it would have been without the gap, from RECOVERED_FRAMES after it on."""
+        made = self.loss.points(cut.sigmoid())[:, RECOVERED_FRAMES:, MOUTH]
+        return (made - points[:, -made.shape[1]:, MOUTH].detach()).square().sum(-1).add(1e-8).sqrt().mean()
 
     def displacement(self, utterance: Utterance) -> np.ndarray:
         """What it moves the average face by, (T, 68, 3) eye distances, ungated."""
@@ -102,7 +128,7 @@ class KflmTrainee(torch.nn.Module):
         self.register_buffer("feelings", torch.tensor(np.tensordot(units, basis, 1), dtype=torch.float32))  # (8, 68, 3)
         self.register_buffer("neutral", torch.tensor(neutral, dtype=torch.float32))
 
-    def forward(self, features, weights, speaking, style, progress: float) -> dict[str, torch.Tensor]:
+    def forward(self, features, weights, speaking, style, visemes, progress: float) -> dict[str, torch.Tensor]:
         """The parts of the loss, as `StreamTrainee`'s."""
         batch = len(weights)
         emotion = F.one_hot(torch.randint(len(LABELS), (batch,)), len(LABELS)) * torch.rand(batch, 1)

@@ -83,7 +83,7 @@ def command(data: list[Path], run: Path, steps: int, options: tuple[str, ...]) -
     """The training of one arm; a seed among its options goes before ours."""
     every = max(1, steps // 4)  # steps between checkpoints
     return [sys.executable, "-m", "atl_training.renderer.train", "--data", *map(str, data), "--out", str(run),
-            "--steps", str(steps), "--every", str(every), "--views", FACE.name, "--no-critic", "--seed", "0",
+            "--steps", str(steps), "--every", str(every), "--view", FACE.name, "--no-critic", "--seed", "0",
             "--threads", "1", "--bf16", *options]  # fmt: skip
 
 

@@ -94,26 +94,20 @@ class Segments:
 
 
 class Draws(IterableDataset):
-    """Endless random batches of BATCH frames, each batch in one of the views and of segments of one length.
+    """Endless random batches of BATCH frames in a view, each batch of segments of one length."""
 
-    Args:
-        seed: of what is drawn, and the last number its process's: all processes see the same views and lengths in the same
-            order, since only the mouth's view trains the critic, whose gradients they share.
-    """
-
-    def __init__(self, segments: Segments, views: list[View], seed: list[int]):
-        self._segments, self._views, self._seed = segments, views, seed
+    def __init__(self, segments: Segments, view: View, seed: list[int]):
+        self._segments, self._view, self._seed = segments, view, seed
 
     def __iter__(self):
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
-        rng, shared = np.random.default_rng(self._seed), np.random.default_rng(self._seed[:-1])
+        rng = np.random.default_rng(self._seed)
         while True:
-            view = self._views[shared.integers(len(self._views))]
-            frames = CLIPS[shared.integers(len(CLIPS))]
-            yield self._segments.batch(self._segments.draw(BATCH // frames, rng), view, rng, frames)
+            frames = CLIPS[rng.integers(len(CLIPS))]
+            yield self._segments.batch(self._segments.draw(BATCH // frames, rng), self._view, rng, frames)
 
 
-def stream(segments: Segments, views: list[View], seed: list[int]):
+def stream(segments: Segments, view: View, seed: list[int]):
     """Batches of `Draws`, made ahead in another process."""
-    return iter(DataLoader(Draws(segments, views, seed), batch_size=None, num_workers=1, prefetch_factor=4))
+    return iter(DataLoader(Draws(segments, view, seed), batch_size=None, num_workers=1, prefetch_factor=4))

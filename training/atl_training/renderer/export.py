@@ -1,6 +1,7 @@
-"""Export the trained renderer to ONNX (identity.onnx, unet.onnx) and check what the runtimes make of them against torch.
+"""Export a view's trained networks to ONNX (identity.onnx, unet.onnx) and check what the runtimes make of them against torch.
 
-    python -m atl_training.renderer.export --weights OUT/renderer.safetensors --out atl_diffusion_node/atl_diffusion_node/data
+    python -m atl_training.renderer.export --view face --weights OUT/renderer.safetensors \\
+        --out atl_diffusion_node/atl_diffusion_node/data
 
 An int8 graph that is there is of the old weights then: `atl_training.renderer.quantise` makes it anew.
 """
@@ -9,11 +10,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from safetensors.torch import load_file
 
-from atl_diffusion_node.runtime import MOUTH_WINDOW, WINDOW, OnnxRuntime, OpenVinoRuntime, Runtime
+from atl_diffusion_node.runtime import WINDOWS, OnnxRuntime, OpenVinoRuntime, Runtime
 from atl_diffusion_node.unet import identity_shapes, memory_shapes
 from atl_training.renderer.net import Renderer
 from atl_training.tool import run_tool
@@ -51,34 +51,21 @@ def inputs(window: tuple[int, int]) -> tuple[dict[str, torch.Tensor], dict[str, 
     return identity, unet | {f"m{i}": torch.randn(1, *s) for i, s in enumerate(memory_shapes(*window))}
 
 
-def export(net: Renderer, folder: Path) -> None:
-    """Write both graphs; raises where a runtime computes something else than torch, see LEAST_DB.
-
-    The files' inputs have WINDOW's size, but no size is written inside the graphs: whoever sets another one at the inputs
-    has a graph for pictures of that size.
-    """
+def export(net: Renderer, folder: Path, view: str) -> None:
+    """Write both graphs of a view into folder/view; raises where a runtime computes something else than torch, see LEAST_DB."""
     net = net.eval().float()
     modules, names = (_Identity(net.identity), _Step(net.unet)), ("identity", "unet")
     outputs = [f"f{i}" for i in range(4)], ["x_0", *(f"next_m{i}" for i in range(3))]
-    for name, module, example, made in zip(names, modules, inputs(WINDOW), outputs, strict=True):
-        path = folder / f"{name}.onnx"
-        with torch.inference_mode():
-            tensors = example | dict(zip(made, module(*example.values()), strict=True))
-        sides = {key: {2: f"height / {WINDOW[0] // t.shape[2]}", 3: f"width / {WINDOW[1] // t.shape[3]}"}
-                 for key, t in tensors.items()}  # fmt: skip
+    (folder / view).mkdir(parents=True, exist_ok=True)
+    for name, module, example, made in zip(names, modules, inputs(WINDOWS[view]), outputs, strict=True):
+        path = folder / view / f"{name}.onnx"
         torch.onnx.export(module.eval(), tuple(example.values()), path, input_names=list(example), output_names=made,
-                          opset_version=17, dynamo=False, dynamic_axes=sides)  # fmt: skip
-        model = onnx.load(path)
-        for port in (*model.graph.input, *model.graph.output):
-            for dim, side in zip(port.type.tensor_type.shape.dim, tensors[port.name].shape, strict=True):
-                dim.dim_value = side
-        onnx.save(model, path)
+                          opset_version=17, dynamo=False)  # fmt: skip
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     for kind, precision in ((OpenVinoRuntime, "f32"), (OpenVinoRuntime, "bf16"), (OnnxRuntime, "f32")):
-        runtime = kind(1, precision, folder)
-        for at in (runtime, runtime.smaller(MOUTH_WINDOW)):
-            least = check(at, modules, LEAST_DB[precision])
-            print(f"{at.name} at {at.window}: off by {-least:.0f} dB, {-LEAST_DB[precision]:.0f} dB are allowed")
+        runtime = kind(1, precision, folder, view)
+        least = check(runtime, modules, LEAST_DB[precision])
+        print(f"{runtime.name}: off by {-least:.0f} dB, {-LEAST_DB[precision]:.0f} dB are allowed")
 
 
 def check(runtime: Runtime, modules: tuple, least_db: float) -> float:
@@ -102,14 +89,15 @@ def snr(made: np.ndarray, expected: np.ndarray) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--view", choices=WINDOWS, required=True, help="that they were trained on")
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="folder of both views")
     arguments = parser.parse_args()
-    net = Renderer()
+    net, kept = Renderer(), arguments.out / arguments.view / "renderer.safetensors"
     net.load_state_dict(load_file(arguments.weights))
-    export(net, arguments.out)
-    if arguments.weights.resolve() != (arguments.out / "renderer.safetensors").resolve():
-        shutil.copy(arguments.weights, arguments.out / "renderer.safetensors")
+    export(net, arguments.out, arguments.view)
+    if arguments.weights.resolve() != kept.resolve():
+        shutil.copyfile(arguments.weights, kept)
 
 
 if __name__ == "__main__":

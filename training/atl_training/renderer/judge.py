@@ -1,8 +1,6 @@
-"""Compare renderers on the same held-out segments; still portrait and warp alone beside them.
+"""Compare a view's networks on the same held-out segments; still portrait and warp alone beside them.
 
-    python -m atl_training.renderer.judge --weights old.safetensors new.safetensors --data DIR... --out judged.json
-
-Each view is judged by itself: the face (the crop at half its size) and the mouth (a window of the crop at its own size).
+    python -m atl_training.renderer.judge --view mouth --weights old.safetensors new.safetensors --data DIR... --out judged.json
 """
 import argparse
 import json
@@ -72,7 +70,8 @@ def pictures(net: Renderer, segments: Segments, view: View, rows: int = 4) -> to
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", type=Path, nargs="+", required=True, help="renderers to compare (safetensors)")
+    parser.add_argument("--view", choices=VIEWS, required=True)
+    parser.add_argument("--weights", type=Path, nargs="+", required=True, help="networks to compare (safetensors)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders that renderer.pack wrote, each judged alone")
     parser.add_argument("--steps", type=int, nargs="+", default=[1], help="network evaluations a frame, each judged alone")
     parser.add_argument("--out", type=Path, required=True)
@@ -85,9 +84,8 @@ def main() -> None:
         net.load_state_dict(load_file(path))
         for folder in arguments.data:
             val = Segments([folder / "val"])
-            for name, view in VIEWS.items():
-                result.setdefault(str(path), {})[f"{folder}, {name}"] = {
-                    str(steps): validate(net, val, view, MOST, steps) for steps in arguments.steps}  # fmt: skip
+            result.setdefault(str(path), {})[str(folder)] = {
+                str(steps): validate(net, val, VIEWS[arguments.view], MOST, steps) for steps in arguments.steps}  # fmt: skip
     arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 

@@ -1,4 +1,4 @@
-"""Quantise unet.onnx to unet_int8.onnx, and measure what that costs in quality and saves in time.
+"""Quantise each view's unet.onnx to unet_int8.onnx, and measure what that costs in quality and saves in time.
 
     python -m atl_training.renderer.quantise --folder DATA --data PACK... [--out DIR]
 
@@ -43,7 +43,7 @@ def frames(runtime: Runtime, segments: Segments, index: int, view: View, noise: 
     """A segment in a view as the renderer draws it in one evaluation a frame.
 
     Args:
-        runtime: for pictures of the view's size.
+        runtime: of the view.
 
     Yields:
         the arguments of `Runtime.step`, x0_hat, the true frame, and the lips' place (1, 1, H, W) bool.
@@ -71,42 +71,32 @@ def chosen(packs: list[Segments], count: int) -> list[tuple[Segments, int]]:
 
 
 class Calibration(CalibrationDataReader):
-    """The U-Net's inputs in frames of packs, as quantize_static asks for them, one at a time: 1 MB each."""
+    """A U-Net's inputs in frames of packs, as quantize_static asks for them, one at a time: 1 MB each."""
 
-    def __init__(self, runtime: Runtime, packs: list[Segments], names: list[str], seed: int):
-        self._names, self._inputs = names, self._all(runtime, packs, seed)
+    def __init__(self, runtime: Runtime, view: View, packs: list[Segments], names: list[str], seed: int):
+        self._names, self._inputs = names, self._all(runtime, view, packs, seed)
 
-    def _all(self, runtime, packs, seed):
-        for view in VIEWS.values():
-            sized, noise = runtime.smaller(view.shape), noise_of(view, seed)
-            for place in chosen(packs, CALIBRATION):
-                for (x_s, warped, guides, features, memory), *_ in frames(sized, *place, view, noise):
-                    memory = memory or [np.zeros((1, *of_window(shape, view.shape)), np.float32) for shape in MEMORY]
-                    yield x_s, warped, guides, *features, *memory
+    def _all(self, runtime, view, packs, seed):
+        noise = noise_of(view, seed)
+        for place in chosen(packs, CALIBRATION):
+            for (x_s, warped, guides, features, memory), *_ in frames(runtime, *place, view, noise):
+                memory = memory or [np.zeros((1, *of_window(shape, view.shape)), np.float32) for shape in MEMORY]
+                yield x_s, warped, guides, *features, *memory
 
     def get_next(self):
         arrays = next(self._inputs, None)
         return arrays and {name: np.ascontiguousarray(a, np.float32) for name, a in zip(self._names, arrays, strict=True)}
 
 
-def quantise(source: Path, target: Path, packs: list[Segments], seed: int) -> None:
-    """Write the int8 graph of `source`/unet.onnx to the file `target`."""
-    model = onnx.load(source / "unet.onnx")
-    ports = {port.name: port.type.tensor_type.shape.dim for port in (*model.graph.input, *model.graph.output)}
-    sizes = {name: [d.dim_value for d in dims] for name, dims in ports.items()}
-    for name, dims in ports.items():  # each view has its own size
-        dims[2].dim_param, dims[3].dim_param = f"height of {name}", f"width of {name}"
+def quantise(source: Path, target: Path, view: View, packs: list[Segments], seed: int) -> None:
+    """Write the int8 graph of a view of the folder `source` to the file `target`."""
+    model = onnx.load(source / view.name / "unet.onnx")
     last = [node.name for node in model.graph.node if node.op_type == "Conv"][-1]
-    reader = Calibration(OpenVinoRuntime(1, "f32", source), packs, [port.name for port in model.graph.input], seed)
+    runtime = OpenVinoRuntime(1, "f32", source, view.name)
+    reader = Calibration(runtime, view, packs, [port.name for port in model.graph.input], seed)
     quantize_static(model, target, reader, quant_format=QuantFormat.QDQ, op_types_to_quantize=["Conv"],
                     per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
                     nodes_to_exclude=[last], calibrate_method=CalibrationMethod.MinMax)  # fmt: skip
-    model = onnx.load(target)
-    for port in (*model.graph.input, *model.graph.output):
-        for dim, size in zip(port.type.tensor_type.shape.dim, sizes[port.name], strict=True):
-            dim.dim_value = size
-    del model.graph.value_info[:]  # inside it has no size, like unet.onnx
-    onnx.save(model, target)
 
 
 def judge(folder: Path, packs: list[Segments], seed: int) -> dict[str, dict[str, dict[str, float]]]:
@@ -114,13 +104,13 @@ def judge(folder: Path, packs: list[Segments], seed: int) -> dict[str, dict[str,
 
     The times are a frame's medians of the process's own time on the CPU, in turns: other work on the machine weighs little.
     """
-    runtimes = [TorchRuntime("cpu", folder)]
-    runtimes += [OpenVinoRuntime(1, precision, folder) for precision in ("f32", "bf16", "int8")]
-    runtimes += [OnnxRuntime(1, precision, folder) for precision in ("f32", "int8")]
     precisions = ("f32", "f32", "bf16", "int8", "f32", "int8")
     places, figures = chosen(packs, JUDGED), {}
     for view in VIEWS.values():
-        noise, sized = noise_of(view, seed), [runtime.smaller(view.shape) for runtime in runtimes]
+        sized = [TorchRuntime("cpu", folder, view=view.name)]
+        sized += [OpenVinoRuntime(1, precision, folder, view.name) for precision in ("f32", "bf16", "int8")]
+        sized += [OnnxRuntime(1, precision, folder, view.name) for precision in ("f32", "int8")]
+        noise = noise_of(view, seed)
         expected = [x_0 for place in places for _, x_0, *_ in frames(sized[0], *place, view, noise)]
         figures[view.name] = by = {}
         for runtime, precision in zip(tqdm(sized, desc=view.name), precisions, strict=True):
@@ -154,26 +144,25 @@ def _quality(runtime: Runtime, precision: str, drawn: list[tuple], expected: lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, required=True, help="what renderer.export wrote, with renderer.safetensors")
+    parser.add_argument("--folder", type=Path, required=True, help="what renderer.export wrote, with both views")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders that renderer.pack wrote")
-    parser.add_argument("--out", type=Path, help="where unet_int8.onnx goes, beside what it belongs to; --folder itself")
+    parser.add_argument("--out", type=Path, help="where the int8 graphs go, beside what they belong to; --folder itself")
     parser.add_argument("--seed", type=int, default=0, help="of the guide noise")
     arguments = parser.parse_args()
     out = arguments.out or arguments.folder
-    out.mkdir(parents=True, exist_ok=True)
     train, val = ([Segments([folder / split]) for folder in arguments.data] for split in ("train", "val"))
-    with tempfile.TemporaryDirectory() as made:  # only a graph that has passed gets out
-        for name in ("identity.onnx", "unet.onnx", "renderer.safetensors"):
-            shutil.copy(arguments.folder / name, made)
-        quantise(arguments.folder, Path(made, "unet_int8.onnx"), train, arguments.seed)
+    with tempfile.TemporaryDirectory() as made:  # only graphs that have passed get out
+        for view in VIEWS.values():
+            Path(made, view.name).mkdir()
+            for name in ("identity.onnx", "unet.onnx", "renderer.safetensors"):
+                shutil.copy(arguments.folder / view.name / name, Path(made, view.name))
+            quantise(arguments.folder, Path(made, view.name, "unet_int8.onnx"), view, train, arguments.seed)
         figures = judge(Path(made), val, arguments.seed)
         loss = {view: {name: round(by["openvino-f32"][name] - by["openvino-int8"][name], 3) for name in ("truth_db", "lips_db")}
                 for view, by in figures.items()}  # fmt: skip
         result = {"loss_of_int8": loss, "views": figures}
         Path(made, "quantise.json").write_text(json.dumps(result, indent=1) + "\n")
-        for path in Path(made).iterdir():
-            if path.name.startswith(("unet_int8", "quantise")) or out != arguments.folder:
-                shutil.copy(path, out)
+        shutil.copytree(made, out, dirs_exist_ok=True)
     print(json.dumps(result, indent=1))
 
 

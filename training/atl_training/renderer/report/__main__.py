@@ -17,6 +17,7 @@ from tqdm import tqdm
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import DATA, OpenVinoRuntime
+from atl_diffusion_node.views import VIEWS
 from atl_evaluation.baselines import WarpOnly
 from atl_evaluation.provenance import host, sha256_of
 from atl_face.errors import UserError
@@ -62,7 +63,7 @@ def main() -> None:
         "turned": lambda: turned(portrait, renderers, chosen.sheet),
         "drift": lambda: drift(portrait, ours, model, [s.audio for s in _held_out(chosen.grid, chosen.clips)], chosen.minutes),
     }
-    weights = sha256_of(chosen.renderer / "unet.onnx")[:SHORT]
+    weights = {view: sha256_of(chosen.renderer / view / "unet.onnx")[:SHORT] for view in VIEWS}
     for part in chosen.only or NEEDS:
         if missing := [f"--{option}" for option in NEEDS[part] if getattr(chosen, option) is None]:
             tqdm.write(f"{part} is left out: it needs {' and '.join(missing)}.")
@@ -71,7 +72,7 @@ def main() -> None:
         measured = measure[part]()
         result = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}  # now: another run may add its part meanwhile
         result[part] = measured
-        result.setdefault("measured", {})[part] = {"weights": {"ours": weights}, "load_before": load}
+        result.setdefault("measured", {})[part] = {"weights": weights, "load_before": load}
         result |= {"machine": host(), "runtime": runtime.name, "steps": ours.steps}
         chosen.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
 
