@@ -86,7 +86,7 @@ def test_lips_that_meet_are_shut_by_what_opens_them():
     shut = lip_gap(points_of(shutter(spoken, torch.ones(50)).numpy()))
     assert (gaps > 0.06).mean() > 0.8 and (shut < CLOSED_LIP_GAP / 2).all()
     assert torch.equal(shutter(spoken, torch.zeros(50)), spoken)  # lips that don't are let alone
-    half = lip_gap(points_of(shutter(spoken, torch.full((50,), 0.2)).numpy()))
+    half = lip_gap(points_of(shutter(spoken, torch.full((50,), 0.45)).numpy()))
     assert ((half < gaps) & (half > shut))[gaps > 0.06].all()  # between them it is no jump
     open_jaw, close = SPEECH_WEIGHTS.index("jawOpen"), SPEECH_WEIGHTS.index("mouthClose")
     ratio = shutter(spoken, torch.ones(50))[:, [close, open_jaw]] / spoken[:, [close, open_jaw]]
