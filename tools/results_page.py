@@ -27,12 +27,10 @@ The networks by themselves, on held-out data and beside their baselines: model c
 [sound to landmarks](../atl_landmark_node/atl_landmark_node/data/README.md) and of the
 [renderer](../atl_diffusion_node/atl_diffusion_node/data/README.md).
 
-**All of this page is of networks before** those that ship (the landmark network of commit e0fea8a, the renderer of e0fea8a
-unless said otherwise): both were trained anew and not yet measured here; their model cards have what is known.
-
-**Of an older renderer yet** (commit 0f24672) are the sections "Clips made anew", "Strangers' portraits, and silence", "A bag of
-the live graph", and "Lips and sound" of the landmark stage: they were not measured anew with that of e0fea8a. "Landmarks to
-frames", the ablation and the benchmarks are of the one of e0fea8a or, where a table says so, of networks trained for it.
+**Of networks before** (renderer of commit 0f24672, landmark network of e0fea8a) are the sections "Clips made anew", "Strangers'
+portraits, and silence" and "A bag of the live graph": they were not measured anew with those that ship. Trainings that are
+compared with each other (ablation, look-ahead, `stream` beside `kflm`) are of the networks' forms before. The rest is of what
+ships.
 """
 
 SETS = """
