@@ -149,9 +149,10 @@ def test_what_an_encoder_lacks_is_told_in_a_sentence(tmp_path, monkeypatch):
 
 def test_batches_of_an_encoder_are_of_landmark_frames(loudness):
     utterances = [u for u in load_shards([SAMPLE]) if not u.held]
-    features_, weights, speaking, style, _ = Batches(utterances, 25, 2, seed=4, silent_share=0.0, encoder=loudness).draw()
+    batch = Batches(utterances, 25, 2, seed=4, silent_share=0.0, encoder=loudness).draw()
+    features_ = batch[0]
     assert features_.shape == (2, 25 + LOOKAHEAD // CURRENT, loudness.width) and features_.dtype == np.float32
-    parts = KflmTrainee(LOOKAHEAD, None, "moonshine")(*map(torch.from_numpy, (features_, weights, speaking, style)), 0.0)
+    parts = KflmTrainee(LOOKAHEAD, None, "moonshine")(*map(torch.from_numpy, batch), 0.0)
     assert all(torch.isfinite(value) for value in parts.values())
 
 
