@@ -44,7 +44,8 @@ picture gives, whatever the mouth does in it.
 SYNC = """
 ### Lips and sound, through the default renderer: {clips} GRID clips
 
-The sync expert's opinion of frames drawn from each, the head held as it truly was. From our landmarks its confidence is
+The sync expert's opinion of frames drawn from each, the head held as it truly was ("fitted weights": the most that speech weights
+can say, see above). From our landmarks its confidence is
 **{of_true} %** of that from the true ones.
 """
 

@@ -6,6 +6,7 @@ TITLES = {
     BASE: "**base: guided noise, warp, rasters, identity at every scale**", "noise-uniform": "noise as strong everywhere",
     "noise-none": "no noise", "no-warp": "no warp: from the portrait as it is", "no-rasters": "no rasters of the landmarks",
     "noise-alone": "neither: landmarks through the noise alone", "pooled": "identity as one vector a scale",
+    "no-flow": "no residual flow of the warped portrait",
 }  # fmt: skip
 NOTHING = 0.3  # dB: less than another seed may make
 

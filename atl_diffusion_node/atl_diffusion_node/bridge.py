@@ -6,7 +6,8 @@ the portrait is first warped to the landmarks, W = warp(I), and the path from st
     x_1 = W + M * eps,                eps ~ N(0, 1), kept from frame to frame (else the noise flickers)
     x_s = (1 - s) * x_0 + s * x_1,    s in [0, 1]: the noise's covariance is M^2 s^2, largest at the mouth
 
-so that s = 1 is the start and s = 0 the frame. The network predicts x_0 from x_s; a step from s to t < s keeps the
+so that s = 1 is the start and s = 0 the frame. The network predicts x_0 from x_s (as a change of W, which a residual flow has
+moved on before: x0_hat = moved(W, flow) + change, see `unet.py`); a step from s to t < s keeps the
 noise that is left (the deterministic DDIM step of this bridge):
 
     x_t = (t / s) * x_s + (1 - t / s) * x0_hat

@@ -12,7 +12,7 @@ from atl_diffusion_node.lips import LipLine
 from atl_diffusion_node.portrait import Portrait
 from atl_diffusion_node.runtime import FACE_SIZE, Runtime
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE, View, to_network
-from atl_diffusion_node.warp import FaceWarp, apply_warp
+from atl_diffusion_node.warp import FaceWarp, apply_warp, moved
 
 STEPS = 1  # network evaluations a frame: the ablation found that more gain less than 0.3 dB (docs/results.md)
 GREY = 8.0  # grey levels that the channels of a grey picture may differ by after JPEG
@@ -20,6 +20,7 @@ REPAINT_FROM, REPAINT_FULL = 10.0, 40.0
 """Grey levels of change from which on the network's own picture begins to replace the portrait's finer pixels, and does so
 wholly. What a warp has squeezed (teeth behind lips that shut, an eye that closes) has detail that only the crop's coarser
 pixels know to be gone."""
+PASTE = cv2.INTER_CUBIC  # of the portrait's pixels: linear takes a tenth of the mouth's sharpness, for 0.1 dB and 1.5 ms
 FADE_FRAMES = 4  # frames (160 ms) over which a change of effort comes in: fast enough for a mouth, no flash
 
 
@@ -54,11 +55,13 @@ class Drawn:
     Attributes:
         place: the view's rows and columns in the crop that it is cut from.
         change: (H, W, 3) float32, grey levels.
+        flow: (H, W, 2) float32, crop pixels.
         shown: how much of it shows, 0 to 1.
     """
 
     place: tuple[slice, slice]
     change: np.ndarray
+    flow: np.ndarray
     shown: float
 
 
@@ -169,10 +172,11 @@ class FaceRenderer:
             times.guide += lap()
             made = self._evaluate(view, effort.steps, memory, warped, *given)
             before = self._drawn.get(view)
-            self._drawn[view] = Drawn(view.place(points), made, before.shown if before else float(self._fresh))
+            self._drawn[view] = Drawn(view.place(points), *made, before.shown if before else float(self._fresh))
             times.network += lap()
         if coarse is not None:
-            change, coarse = self._together(effort, coarse)
+            change, flow, coarse = self._together(effort, coarse)
+            displacement = moved(displacement, flow) + flow / FACE_SIZE
             if identity.grey:
                 change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
             times.network += lap()
@@ -190,41 +194,52 @@ class FaceRenderer:
         return guides, start_state(warped, mask, self._noise[view][(..., *view.place(points))])
 
     def _evaluate(self, view: View, steps: int, memory: dict, warped: np.ndarray, guides: np.ndarray,
-                  start: np.ndarray) -> np.ndarray:  # fmt: skip
-        """What a warp can't know: the network's change to the warped view, (H, W, 3) grey levels.
+                  start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """What a warp can't know: the network's change to the warped view, (H, W, 3) grey levels, once that is moved by its flow,
+        (H, W, 2) crop pixels.
 
         Args:
             memory: of the frame before; it is of use where that frame had the same evaluation of the same view.
         """
+        picture = warped[0].transpose(1, 2, 0)
 
         def predict(x_s: np.ndarray, s: float, index: int) -> np.ndarray:
+            nonlocal change, flow
             guides[:, 4], key = s, (view, s)
             features = self._identity.features[view]
-            x_0, self._memory[key] = self._runtimes[view].step(x_s, warped, guides, features, memory.get(key))
-            return x_0
+            change, coarse, self._memory[key] = self._runtimes[view].step(x_s, warped, guides, features, memory.get(key))
+            flow = cv2.resize(coarse[0].transpose(1, 2, 0), view.shape[::-1])
+            return to_network(moved(picture, flow)) + change
 
-        return 127.5 * (sample(predict, start, steps) - warped)[0].transpose(1, 2, 0)
+        change = flow = None
+        sample(predict, start, steps)
+        return 127.5 * change[0].transpose(1, 2, 0), flow * (FACE_SIZE / view.size)
 
-    def _together(self, effort: Effort, warped: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What both views change, (S, S, 3) grey levels of the crop, the mouth's over the face's; and what they change it of.
+    def _together(self, effort: Effort, warped: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What both views change, (S, S, 3) grey levels of the crop, the mouth's over the face's; by what flow (S, S, 2) the
+        warped crop is moved before; and the pixels that they change then.
 
         A face drawn at half the size was a change of pixels of that size: on finer ones it would leave edges double.
 
         What shows of a view comes nearer to what the effort says; one that isn't drawn any more goes as it was drawn last.
         """
-        size, change = (FACE_SIZE, FACE_SIZE), np.zeros((FACE_SIZE, FACE_SIZE, 3), np.float32)
-        base = cv2.resize(cv2.resize(warped, FACE.shape[::-1], interpolation=cv2.INTER_AREA), size)
-        for view, drawn in sorted(self._drawn.items(), key=lambda item: item[0].fine):
+        size, views = (FACE_SIZE, FACE_SIZE), sorted(self._drawn.items(), key=lambda item: item[0].fine)
+        change, flow = (np.zeros((FACE_SIZE, FACE_SIZE, channels), np.float32) for channels in (3, 2))
+        fine = np.zeros((FACE_SIZE, FACE_SIZE, 1), np.float32)  # where the mouth's view shows
+        for view, drawn in views:
             drawn.shown = float(np.clip(view in effort.views, drawn.shown - 1 / FADE_FRAMES, drawn.shown + 1 / FADE_FRAMES))
             if not drawn.shown:
                 del self._drawn[view]
             elif view.fine:
-                part, fine, share = change[drawn.place], base[drawn.place].astype(np.float32), drawn.shown * MOUTH_FADE
-                part += share * (drawn.change - part)
-                base[drawn.place] = np.rint(fine + share * (warped[drawn.place] - fine))
+                fine[drawn.place] = share = drawn.shown * MOUTH_FADE
+                for total, own in ((change, drawn.change), (flow, drawn.flow)):
+                    total[drawn.place] += share * (own - total[drawn.place])
             else:
                 change += drawn.shown * cv2.resize(drawn.change, size)
-        return change, base
+                flow += drawn.shown * cv2.resize(drawn.flow, size)
+        warped = moved(warped, flow)
+        base = cv2.resize(cv2.resize(warped, FACE.shape[::-1], interpolation=cv2.INTER_AREA), size).astype(np.float32)
+        return change, flow, np.rint(base + fine * (warped - base)).astype(np.uint8)
 
     def _paste(self, identity: Identity, points: np.ndarray, displacement: np.ndarray, change: np.ndarray | None,
                coarse: np.ndarray | None) -> np.ndarray:  # fmt: skip
@@ -238,7 +253,7 @@ class FaceRenderer:
         """
         moved = cv2.remap(displacement, identity.uv_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         source = identity.base_map + cv2.transform(moved, identity.to_px)
-        warped = cv2.remap(identity.portrait.picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        warped = cv2.remap(identity.portrait.picture, source, None, PASTE, borderMode=cv2.BORDER_REPLICATE)
         rows, columns = identity.portrait.region
         corner = np.array([columns.start, rows.start])
         identity.lip_line.cover(warped, points, lambda xy: identity.portrait.transform.to_portrait(xy) - corner)

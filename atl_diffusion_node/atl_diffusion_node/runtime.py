@@ -34,8 +34,9 @@ class Runtime(Protocol):
     def identity(self, portrait: np.ndarray, portrait_rasters: np.ndarray) -> list:
         """Features of a portrait: four arrays (1, C, H, W) of the kind that `step` likes best, numpy or torch."""
 
-    def step(self, x_s, warped, guides, features, memory) -> tuple[np.ndarray, list]:
-        """x0_hat (1, 3, H, W) and the memory for the next frame; `memory` None starts a stream."""
+    def step(self, x_s, warped, guides, features, memory) -> tuple[np.ndarray, np.ndarray, list]:
+        """The change (1, 3, H, W) and the flow (1, 2, H/4, W/4) px of `GuidedUNet`, and the memory for the next frame; `memory`
+        None starts a stream."""
 
     def of(self, view: str) -> "Runtime":
         """The runtime of a view, one of WINDOWS; its own is itself. It takes a moment (0.2 s on a CPU): make it before frames are
@@ -93,8 +94,9 @@ class _GraphRuntime(ABC):
     def step(self, x_s, warped, guides, features, memory):
         if memory is None:
             memory = [np.zeros((1, *of_window(shape, self.window)), np.float32) for shape in MEMORY]
-        x_0, *memory = self._unet([np.ascontiguousarray(a, np.float32) for a in (x_s, warped, guides, *features, *memory)])
-        return x_0, memory
+        inputs = [np.ascontiguousarray(a, np.float32) for a in (x_s, warped, guides, *features, *memory)]
+        change, flow, *memory = self._unet(inputs)
+        return change, flow, memory
 
     def of(self, view):
         return self if view == self.view else type(self)(self._threads, self._precision, self._folder, view)
@@ -200,7 +202,7 @@ class TorchRuntime:
     def step(self, x_s, warped, guides, features, memory):
         return self.step_batch([(x_s, warped, guides, features, memory)])[0]
 
-    def step_batch(self, streams: list[tuple]) -> list[tuple[np.ndarray, list]]:
+    def step_batch(self, streams: list[tuple]) -> list[tuple[np.ndarray, np.ndarray, list]]:
         """`step` for the next frame of several streams in one evaluation: arguments of `step` in, what it returns out."""
         with self._torch.inference_mode():
             *pictures, features, memory = zip(*streams, strict=True)
@@ -210,11 +212,11 @@ class TorchRuntime:
                                 for parts in (features, memory))  # fmt: skip
             if self._compiled:
                 self._torch.compiler.cudagraph_mark_step_begin()
-            x_0, memory = self._unet(*pictures, features, memory)
+            change, flow, memory = self._unet(*pictures, features, memory)
             if self._compiled:  # the next run of a CUDA graph overwrites this one's results
                 memory = [m.clone() for m in memory]
-            x_0 = x_0.float().cpu().numpy()
-            return [(x_0[k: k + 1], [m[k: k + 1] for m in memory]) for k in range(len(streams))]
+            change, flow = (a.float().cpu().numpy() for a in (change, flow))
+            return [(change[k: k + 1], flow[k: k + 1], [m[k: k + 1] for m in memory]) for k in range(len(streams))]
 
     def of(self, view):
         return self if view == self.view else TorchRuntime(self._device, self._folder, self._compiled, view)

@@ -77,6 +77,13 @@ def apply_warp(picture: np.ndarray, displacement: np.ndarray, window: tuple[slic
     return cv2.remap(picture, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
+def moved(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """Pixels (H, W, C) taken from where a flow (H, W, 2) says, in their px, x then y; where it is 0 they stay as they are."""
+    height, width = picture.shape[:2]
+    grid = pixel_grid(max(height, width))[:height, :width]
+    return cv2.remap(picture, grid + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
 @lru_cache(maxsize=4)
 def pixel_grid(size: int) -> np.ndarray:
     """(size, size, 2) float32: every pixel's own x and y."""

@@ -14,6 +14,7 @@ from atl_face.topology import (
     EYE_RIGHT,
     LID_PAIRS,
     LIP_PAIRS,
+    MOUTH,
     OUTER_LIPS,
     WEIGHT,
     eye_distance,
@@ -86,17 +87,20 @@ class PortraitFace:
 
     Args:
         neutral: (68, 3) landmarks of the portrait as it is, any unit (crop coordinates in the graph).
+        basis: (52, 68, 3) another basis than the shipped one, as `load_basis` gives it.
 
     Attributes:
+        neutral: (68, 3) with the lips closed.
         basis: (52, 68, 3) displacement per weight on this face, in the neutral's unit.
         scale: its eye distance, in the neutral's unit.
     """
 
-    def __init__(self, neutral: np.ndarray):
-        basis, average = load_basis()
+    def __init__(self, neutral: np.ndarray, basis: np.ndarray | None = None):
+        shipped, average = load_basis()
+        basis = shipped if basis is None else basis
         self.scale = float(eye_distance(neutral))
-        pose = rigid_fit(average[RIGID], neutral[RIGID] / self.scale)
-        self._neutral = close_lips(np.asarray(neutral, np.float64))
+        self._pose = pose = rigid_fit(average[RIGID], neutral[RIGID] / self.scale)
+        self.neutral = close_lips(np.asarray(neutral, np.float64))
         gain = np.ones((52, 68, 1))
         for side, own, mean in zip(("left", "right"), eye_openness(neutral), eye_openness(average), strict=True):
             blink = WEIGHT["eyeBlink" + side.capitalize()]
@@ -108,12 +112,19 @@ class PortraitFace:
         self.basis = (basis * gain) @ pose.T * self.scale
         # a wider or narrower mouth than average opens in proportion: sideways motion scales with its width
         own, mean = (np.ptp(p[OUTER_LIPS, 0]) / eye_distance(p) for p in (neutral, average))
-        self.basis[:, 48:68, 0] *= np.clip(own / mean, 0.7, 1.4)
+        self._width = np.clip(own / mean, 0.7, 1.4)
+        self.basis[:, MOUTH, 0] *= self._width
         eyes = (neutral[EYE_RIGHT].mean(0) + neutral[EYE_LEFT].mean(0)) / 2
         self._pivot = eyes + (pose @ PIVOT) * self.scale
 
     def points(self, weights: np.ndarray, rotation=(0.0, 0.0, 0.0), translation=(0.0, 0.0, 0.0)) -> np.ndarray:
         """Landmarks (68, 3) for weights (52,), head rotation (pitch, yaw, roll) rad, translation in eye distances."""
-        shape = self._neutral + np.tensordot(weights, self.basis, 1)
+        shape = self.neutral + np.tensordot(weights, self.basis, 1)
         turn = rotation_matrix(*rotation)
         return (shape - self._pivot) @ turn.T + self._pivot + np.asarray(translation) * self.scale
+
+    def to_average(self, moved: np.ndarray) -> np.ndarray:
+        """Displacements (..., 68, 3) of this face, in the average face's eye distances and axes: what `basis` does, undone."""
+        moved = moved / self.scale
+        moved[..., MOUTH, 0] /= self._width
+        return moved @ self._pose

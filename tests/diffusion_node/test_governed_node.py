@@ -38,7 +38,7 @@ class SlowRuntime:
 
     def step(self, x_s, warped, guides, features, memory):
         time.sleep(self.delay_s)
-        return warped, None
+        return np.zeros_like(warped), np.zeros_like(warped[:, :2, ::4, ::4]), None
 
 
 @pytest.fixture

@@ -204,7 +204,7 @@ class Painter:
         assert warped.shape[2:] == self.size and guides.shape[2:] == (self.size[0] // 2, self.size[1] // 2)
         assert [f.shape[2:] for f in features] == [(self.size[0] >> level, self.size[1] >> level) for level in (1, 2, 3, 4)]
         self.given.append(memory)
-        return warped + 0.05, f"memory {len(self.given)}"
+        return np.full_like(warped, 0.05), np.zeros_like(warped[:, :2, ::4, ::4]), f"memory {len(self.given)}"
 
 
 def test_memory_is_of_the_frame_before_or_begins_anew(portrait, talk):

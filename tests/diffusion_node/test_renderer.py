@@ -82,7 +82,39 @@ class Whitener:
         return None
 
     def step(self, x_s, warped, guides, features, memory):
-        return np.ones_like(warped) if self.window == self.paints else warped, None
+        change = 1 - warped if self.window == self.paints else np.zeros_like(warped)
+        return change, np.zeros_like(warped[:, :2, ::4, ::4]), None
+
+
+class Mover:
+    """A runtime whose network moves the face's view by a flow (x, y) px of it, and changes nothing."""
+
+    name = "mover"
+
+    def __init__(self, flow, window=WINDOW):
+        self.flow, self.window = flow, window
+
+    def of(self, view):
+        return Mover(self.flow if WINDOWS[view] == WINDOW else (0, 0), WINDOWS[view])
+
+    def identity(self, portrait, portrait_rasters):
+        return None
+
+    def step(self, x_s, warped, guides, features, memory):
+        flow = np.zeros_like(warped[:, :2, ::4, ::4]) + np.reshape(self.flow, (1, 2, 1, 1)).astype(np.float32)
+        return np.zeros_like(warped), flow, None
+
+
+def test_a_flow_moves_the_portraits_own_pixels(portrait):
+    still, shifted = (draw(FaceRenderer(Mover(flow)), portrait, (0.0,))[0].astype(int) for flow in ((0, 0), (0, 2)))
+    scale = np.linalg.norm(np.linalg.inv(portrait.transform.matrix[:, :2])[:, 1])
+    by = 4 / FACE_SIZE * scale  # 2 px of the view are 4 of the crop
+    chin = portrait.transform.to_portrait(portrait.neutral[8:9])[0, :2].astype(int)
+    beside = portrait.transform.to_portrait(portrait.neutral[1:2])[0, :2].astype(int)  # where the mouth's view isn't
+    assert chin[1] > beside[1]
+    rows, columns = (slice(at - 20, at + 20) for at in (beside[1], beside[0]))
+    moved_on = still[rows.start + round(by): rows.stop + round(by), columns]
+    assert np.abs(shifted[rows, columns] - moved_on).mean() < 0.5 * np.abs(shifted - still)[rows, columns].mean()
 
 
 def test_the_mouths_view_fades_into_the_faces(portrait):

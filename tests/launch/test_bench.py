@@ -109,7 +109,7 @@ def test_only_precisions_that_the_runtime_offers_are_timed(monkeypatch):
             return []
 
         def step(self, x_s, warped, guides, features, memory):
-            return warped, []
+            return np.zeros_like(warped), np.zeros_like(warped[:, :2, ::4, ::4]), []
 
     monkeypatch.setattr(bench, "make_runtime", Fake)
     monkeypatch.setattr(bench, "WARM_UP", 1)

@@ -32,9 +32,9 @@ def closed_neutral(landmarks: np.ndarray) -> np.ndarray:
 
 
 def fit_speech_weights(landmarks: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-    """Weights (T, len(SPEECH_WEIGHTS)) in [0, 1] of tracked landmarks (T, 68, 3) over a closed neutral (68, 3)."""
-    level = np.stack([level_to(neutral, points) for points in landmarks])
-    return fit_weights(level - neutral, PortraitFace(neutral), SPEECH, POINTS)
+    """Weights (T, len(SPEECH_WEIGHTS)) in [0, 1] of tracked landmarks (T, 68, 3) over a neutral (68, 3), its lips closed."""
+    level, face = np.stack([level_to(neutral, points) for points in landmarks]), PortraitFace(neutral)
+    return fit_weights(level - face.neutral, face, SPEECH, POINTS)
 
 
 def fit_weights(moved: np.ndarray, face: PortraitFace, units: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ LOG_MEL = LogMel.name
 SYNC_LOSS = 0.03
 SYNC_FROM = 0.2  # share of the steps after which the critic is listened to: it has to learn first
 VISEME_LOSS = 0.1
-BRIDGE_LOSS = 10.0  # eye distances, a frame's mean over the mouth: a difference of 1 % costs .1
+BRIDGE_LOSS = 30.0  # eye distances, a frame's mean over the mouth: a difference of 1 % costs .3
 GAP_FRAMES = 1, 26  # of a gap in the sound, from and up to
 RECOVERED_FRAMES = 4  # after a gap, from which on the mouth shall be where it would have been: 160 ms
 
@@ -78,7 +78,8 @@ class StreamTrainee(torch.nn.Module):
                 parts["critic"] = self.critic(features, self.loss.points(weights), speaking)
                 if progress >= SYNC_FROM:
                     frozen = {name: value.detach() for name, value in self.critic.named_parameters()}
-                    parts["sync"] = self.sync * functional_call(self.critic, frozen, (features, points, speaking))
+                    shown = self.loss.points(self.net.shutter(spoken, meet.sigmoid()))
+                    parts["sync"] = self.sync * functional_call(self.critic, frozen, (features, shown, speaking))
         return parts
 
     def _after_a_gap(self, features, style, states):

@@ -30,6 +30,7 @@ BASE = "base"
 ARMS = {
     BASE: (), "noise-uniform": ("--noise", "uniform"), "noise-none": ("--noise", "none"), "no-warp": ("--no-warp",),
     "no-rasters": ("--no-rasters",), "noise-alone": ("--no-warp", "--no-rasters"), "pooled": ("--pooled",),
+    "no-flow": ("--no-flow",),
 }  # name -> options of renderer.train; noise-alone: landmarks through the noise only, the paper's way  # fmt: skip
 STEPS = 8, 4, 2, 1  # network evaluations a frame, for the base and the paper's way
 EVALUATIONS = {BASE: STEPS, "noise-uniform": (2, 1), "noise-none": (2, 1)}  # other arms are judged at 1
@@ -109,7 +110,8 @@ def row_of(run: Path, data: list[Path], evaluations: tuple[int, ...]) -> dict:
     tells, and `change`."""
     last, weights = torch.load(run / "last.pt"), run / "renderer.safetensors"
     asked = last["arguments"]
-    net = Renderer(Variation(asked["noise"], not asked["no_warp"], not asked["no_rasters"], asked["pooled"]))
+    net = Renderer(Variation(asked["noise"], *(not asked[name] for name in ("no_warp", "no_rasters")), asked["pooled"],
+                             not asked["no_flow"]))  # fmt: skip
     net.load_state_dict(load_file(weights))
     figures = {}
     for pack in data:

@@ -22,7 +22,7 @@ LOOK, MOST = 24, 200  # segments that are judged while training, and by this com
 def drawn(net: Renderer, batch: Batch, steps: int = 1, seed: int = 1) -> torch.Tensor:
     """The frames of a batch, walked in `steps` evaluations from the noised start state."""
     x_1 = start(batch, torch.Generator().manual_seed(seed))
-    return sample(lambda x, s, _: net(batch, x, torch.full((len(x), 1, 1, 1), s))[1], x_1, steps)
+    return sample(lambda x, s, _: net(batch, x, torch.full((len(x), 1, 1, 1), s)).blended, x_1, steps)
 
 
 @torch.inference_mode()

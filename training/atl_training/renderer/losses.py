@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from atl_training.renderer.batches import Batch
+from atl_training.renderer.net import Answer
 
 MOUTH_LOSS = {True: 8.0, False: 1.0}
 """Extra weight of pixels between and on the lips: large in the mouth's view, whose task they are; small in the face's, over whose
@@ -19,24 +20,25 @@ def edges(a, b, weight):
     return across + ((a.diff(dim=-2) - b.diff(dim=-2)).abs() * weight[..., 1:, :]).mean()
 
 
-def reconstruction(answer, blended, batch: Batch) -> dict[str, torch.Tensor]:
-    """The parts of the loss, by name: pixels and gradients at two scales with the mouth weighted, steadiness, and blending.
+FLOW_LOSS = 0.001  # of a pixel of flow: what need not move doesn't
 
-    Args:
-        answer, blended: see `Renderer.forward`.
-    """
+
+def reconstruction(made: Answer, batch: Batch) -> dict[str, torch.Tensor]:
+    """The parts of the loss, by name: pixels and gradients at two scales with the mouth weighted, steadiness, and blending."""
+    answer = made.whole
     lips = F.interpolate(batch.rasters[:, :2].amax(1, keepdim=True), scale_factor=2.0, mode="nearest")
     weight = 1 + MOUTH_LOSS[batch.fine] * F.max_pool2d(lips, 5, 1, 2)
     error = answer - batch.target
-    changed = (blended - batch.warped).abs().amax(1).clamp(max=VISIBLE).mean() / VISIBLE
+    changed = (made.blended - made.base).abs().amax(1).clamp(max=VISIBLE).mean() / VISIBLE
     halves = [F.avg_pool2d(t, 2) for t in (answer, batch.target, weight)]
     parts = {
         "pixel": ((error.abs() + SQUARE_LOSS * error**2) * weight).mean(),
         "edge": edges(answer, batch.target, weight) + edges(*halves),
-        "blend": ((blended - batch.target).abs() * weight).mean() + BLEND_LOSS * changed,
+        "blend": ((made.blended - batch.target).abs() * weight).mean() + BLEND_LOSS * changed,
+        "flow": FLOW_LOSS * made.flow.abs().mean(),
     }
     if batch.frames > 1:
-        made, true = (t.unflatten(0, (-1, batch.frames)).diff(dim=1) for t in (answer, batch.target))
-        parts["change"] = CHANGE_LOSS * (made - true).abs().mean()
+        ours, true = (t.unflatten(0, (-1, batch.frames)).diff(dim=1) for t in (answer, batch.target))
+        parts["change"] = CHANGE_LOSS * (ours - true).abs().mean()
     return parts
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from atl_diffusion_node.bridge import between, start_state
-from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder
+from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder, moved
 from atl_training.renderer.batches import Batch
 
 START_SHARE = 0.6  # of the segments are trained at s = 1, where every frame starts; the rest anywhere on the bridge
@@ -23,12 +23,14 @@ class Variation:
         warp: whether the portrait is carried to the landmarks; else the network starts from it as it is.
         rasters: whether the network sees the landmark lines; else the noise alone tells it where to draw (the paper's way).
         pooled: each level's identity is one vector, the mean of its feature map.
+        flow: whether a residual flow moves the warped portrait first; the mouth's view has none (`unet.py`).
     """
 
     noise: str = "guided"
     warp: bool = True
     rasters: bool = True
     pooled: bool = False
+    flow: bool = True
 
     def apply(self, batch: Batch) -> Batch:
         """The batch as this arm sees it."""
@@ -41,6 +43,21 @@ class Variation:
         return replace(batch, mask=mask, warped=warped)
 
 
+@dataclass
+class Answer:
+    """What the networks make of B T frames.
+
+    Attributes:
+        whole: (B T, 3, H, W) with all of the change. blended: with what the mask takes of it. base: the warped portrait, moved by
+            the flow. flow: (B T, 2, H/4, W/4) px.
+    """
+
+    whole: torch.Tensor
+    blended: torch.Tensor
+    base: torch.Tensor
+    flow: torch.Tensor
+
+
 class Renderer(nn.Module):
     """Both networks, named as the runtime's weights file names them."""
 
@@ -49,12 +66,14 @@ class Renderer(nn.Module):
         self.variation = variation
         self.identity = IdentityEncoder()
         self.unet = GuidedUNet()
+        if variation.flow:
+            self.unet.begin_flow()
 
     def forward(self, batch: Batch, x_s, s):
-        """x0_hat for B segments of T frames, s (B T, 1, 1, 1): the network's whole answer, and what it blends (`GuidedUNet`).
+        """For B segments of T frames, s (B T, 1, 1, 1): `Answer`, whose x0_hat is `blended`.
 
-        The blending mask learns from the second, and the change from the first alone: a mask that closed before the change
-        behind it was learned would stay closed.
+        The blending mask learns from the second picture, and the change and the flow from the first alone: a mask that closed
+        before the change behind it was learned would stay closed.
         """
         features = self.identity(batch.portrait, batch.portrait_rasters)
         if self.variation.pooled:
@@ -63,9 +82,9 @@ class Renderer(nn.Module):
         half = F.avg_pool2d(batch.mask, 2)
         lines = batch.rasters if self.variation.rasters else torch.zeros_like(batch.rasters)
         guides = torch.cat([lines, half, s.expand(-1, 1, *half.shape[2:])], 1)
-        change, blend, _ = self.unet.parts(x_s, batch.warped, guides, features, batch.frames)
-        change = change.float()
-        return batch.warped + change, batch.warped + blend.float() * change.detach()
+        change, blend, flow, _ = self.unet.parts(x_s, batch.warped, guides, features, batch.frames)
+        base, change = moved(batch.warped, flow), change.float()
+        return Answer(base + change, base.detach() + blend.float() * change.detach(), base.detach(), flow.float())
 
 
 def start(batch: Batch, generator: torch.Generator):
@@ -82,5 +101,5 @@ def states(net: Renderer, batch: Batch, generator: torch.Generator):
     x_0 = batch.target
     if torch.rand((), generator=generator) < OWN_SHARE and (s < 1).any():
         with torch.no_grad():
-            x_0 = net(batch, x_1, torch.ones_like(s))[1]
+            x_0 = net(batch, x_1, torch.ones_like(s)).blended
     return between(x_0, x_1, s), s

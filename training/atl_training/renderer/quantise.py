@@ -6,8 +6,9 @@ DATA holds what `renderer.export` wrote, PACK what `renderer.pack` wrote: its tr
 judge. OUT (DATA itself, unless given) is a whole folder for the runtimes then, and has quantise.json.
 
 Weights are 8-bit signed by output channel, activations 8-bit unsigned with a zero point, by the range of their values in
-calibration. The last convolution stays in floating point: it makes the picture's own values. Quantised as well, and with signed
-activations, OpenVINO 2026.4.1 drew wrong pictures of a graph that ONNX Runtime drew right: both are judged for that reason.
+calibration. The last convolutions stay in floating point: they make the picture's own values, and where its pixels go. Quantised
+as well, and with signed activations, OpenVINO 2026.4.1 drew wrong pictures of a graph that ONNX Runtime drew right: both are
+judged for that reason.
 """
 import argparse
 import json
@@ -19,18 +20,21 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from torch.nn.functional import avg_pool2d
 from tqdm import tqdm
 
 from atl_diffusion_node.bridge import start_state
 from atl_diffusion_node.runtime import MEMORY, OnnxRuntime, OpenVinoRuntime, Runtime, TorchRuntime, of_window
+from atl_diffusion_node.unet import moved
 from atl_diffusion_node.views import VIEWS, View
 from atl_training.renderer.batches import Segments
 from atl_training.renderer.export import LEAST_DB, snr
 from atl_training.tool import run_tool
 
 CALIBRATION, JUDGED = 48, 40  # segments of four frames in all, by view: more change the ranges by little, and time is short
+EXACT = "/out/Conv", "/flow/Conv"  # ends of the names of what isn't quantised
 TIMED = 6  # segments that are also drawn for the clock alone, by one runtime after the other
 
 
@@ -60,8 +64,9 @@ def frames(runtime: Runtime, segments: Segments, index: int, view: View, noise: 
     for k in range(len(warped)):
         row = slice(k, k + 1)
         arguments = (x_s[row], warped[row], guides[row], features, memory)
-        x_0, memory = runtime.step(*arguments)
-        yield arguments, x_0, target[row], lips[row]
+        change, flow, memory = runtime.step(*arguments)
+        base = moved(torch.from_numpy(warped[row]), torch.from_numpy(flow)).numpy()
+        yield arguments, base + change, target[row], lips[row]
 
 
 def chosen(packs: list[Segments], count: int) -> list[tuple[Segments, int]]:
@@ -91,12 +96,12 @@ class Calibration(CalibrationDataReader):
 def quantise(source: Path, target: Path, view: View, packs: list[Segments], seed: int) -> None:
     """Write the int8 graph of a view of the folder `source` to the file `target`."""
     model = onnx.load(source / view.name / "unet.onnx")
-    last = [node.name for node in model.graph.node if node.op_type == "Conv"][-1]
+    exact = [node.name for node in model.graph.node if node.op_type == "Conv" and node.name.endswith(EXACT)]
     runtime = OpenVinoRuntime(1, "f32", source, view.name)
     reader = Calibration(runtime, view, packs, [port.name for port in model.graph.input], seed)
     quantize_static(model, target, reader, quant_format=QuantFormat.QDQ, op_types_to_quantize=["Conv"],
                     per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-                    nodes_to_exclude=[last], calibrate_method=CalibrationMethod.MinMax)  # fmt: skip
+                    nodes_to_exclude=exact, calibrate_method=CalibrationMethod.MinMax)  # fmt: skip
 
 
 def judge(folder: Path, packs: list[Segments], seed: int) -> dict[str, dict[str, dict[str, float]]]:

@@ -37,7 +37,8 @@ CRITIC_LOSS, MATCHING_LOSS = 0.06, 0.04  # at .02 each the mouth kept three quar
 CRITIC_FROM = 0.2  # share of the steps after which the critic joins: first right, then sharp
 GRADIENT_LIMIT = 1.0  # norm; without normalisation layers a bad batch could throw the net far off
 AVERAGE = 0.997  # of the moving average that is kept: the critic makes single states noisy
-ASKED = ("data", "shares", "begin", "rate", "steps", "seed", "view", "no_critic", "noise", "no_warp", "no_rasters", "pooled")
+ASKED = ("data", "shares", "begin", "rate", "steps", "seed", "view",
+         "no_critic", "noise", "no_warp", "no_rasters", "pooled", "no_flow")  # fmt: skip
 """What a run can't change when it goes on."""
 
 
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-warp", action="store_true", help="ablation: start from the portrait as it is")
     parser.add_argument("--no-rasters", action="store_true", help="ablation: landmarks through the noise (and the warp) alone")
     parser.add_argument("--pooled", action="store_true", help="ablation: identity as vectors")
+    parser.add_argument("--no-flow", action="store_true", help="ablation: nothing moves the warped portrait on")
     parser.add_argument("--threads", type=int, default=2, help="of each process")
     parser.add_argument("--bf16", action="store_true",
                         help="autocast: up to twice as fast on Zen 4 and 5, half as fast on Xeons without AMX")  # fmt: skip
@@ -85,10 +87,11 @@ class Training:
 
     def __init__(self, arguments: argparse.Namespace, world: int):
         self.bf16, self.world = arguments.bf16, world
-        variation = Variation(arguments.noise, not arguments.no_warp, not arguments.no_rasters, arguments.pooled)
+        flow = not (arguments.no_flow or VIEWS[arguments.view].fine)
+        variation = Variation(arguments.noise, not arguments.no_warp, not arguments.no_rasters, arguments.pooled, flow)
         net, critic = (m.to(memory_format=torch.channels_last) for m in (Renderer(variation), PatchCritic()))
         if arguments.begin:
-            net.load_state_dict(load_file(arguments.begin))
+            net.load_state_dict(net.state_dict() | load_file(arguments.begin))  # one from before the flow begins it anew
         optimiser = torch.optim.AdamW(net.parameters(), arguments.rate, betas=(0.8, 0.99), weight_decay=0.01)
         critic_optimiser = torch.optim.AdamW(critic.parameters(), CRITIC_RATE, betas=(0.5, 0.99))
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, arguments.rate, arguments.steps, pct_start=0.02,
@@ -104,10 +107,10 @@ class Training:
         batch = self.net.variation.apply(channels_last(batch))
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             x_s, s = states(self.net, batch, generator)
-            answer, blended = self.net(batch, x_s, s)
-        parts = reconstruction(answer, blended, batch)
+            answer = self.net(batch, x_s, s)
+        parts = reconstruction(answer, batch)
         if step >= self.critic_from and batch.fine:
-            real, fake, lines = batch.target, answer, batch.rasters
+            real, fake, lines = batch.target, answer.whole, batch.rasters
             with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
                 step_of(self.critic, self.critic_optimiser, hinge(self.critic, real, fake, lines), self.world)
                 asked = persuade(self.critic, real, fake, lines)

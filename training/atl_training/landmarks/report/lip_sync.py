@@ -9,13 +9,14 @@ from atl_diffusion_node.runtime import OpenVinoRuntime
 from atl_evaluation.metrics.tracking import track
 from atl_evaluation.sync import SyncExpert
 from atl_landmark_node.face_model import PortraitFace
-from atl_training.landmarks.fit import SPEECH, level_to
+from atl_training.landmarks.fit import SPEECH, closed_neutral, fit_speech_weights, level_to
 from atl_training.landmarks.judge import energy_jaw
 from atl_training.landmarks.report.clips import Stage
 from atl_training.landmarks.report.figures import with_interval
 from atl_training.shards import Sample
 from atl_training.ways import FROM_SOUND_POSED, FROM_TRUE, TRUTH, Clip, draw
 
+FITTED = "fitted weights, true head pose"  # the most that speech weights can say
 ENERGY = "energy jaw, true head pose"
 
 
@@ -41,8 +42,9 @@ def _drawn(stage: Stage, clip: Clip, renderer: FaceRenderer):
     points = clip.points(stage.model)
     for driver in (FROM_TRUE, FROM_SOUND_POSED):
         yield driver, draw(renderer, clip.portrait, points[driver])
-    weights = np.zeros((len(clip.frames), 52))
-    weights[:, SPEECH] = energy_jaw(clip.sound, len(clip.frames))
-    face = PortraitFace(clip.portrait.neutral)
-    held = [level_to(true, face.points(row)) for row, true in zip(weights, clip.true_points, strict=True)]
-    yield ENERGY, draw(renderer, clip.portrait, np.stack(held))
+    face, weights = PortraitFace(clip.portrait.neutral), np.zeros((len(clip.frames), 52))
+    for name, spoken in ((FITTED, fit_speech_weights(clip.landmarks, closed_neutral(clip.landmarks))),
+                         (ENERGY, energy_jaw(clip.sound, len(clip.frames)))):  # fmt: skip
+        weights[:, SPEECH] = spoken
+        held = [level_to(true, face.points(row)) for row, true in zip(weights, clip.true_points, strict=True)]
+        yield name, draw(renderer, clip.portrait, np.stack(held))
