@@ -209,7 +209,8 @@ class FaceRenderer:
             features = self._identity.features[view]
             change, coarse, self._memory[key] = self._runtimes[view].step(x_s, warped, guides, features, memory.get(key))
             flow = cv2.resize(coarse[0].transpose(1, 2, 0), view.shape[::-1])
-            return to_network(moved(picture, flow)) + change
+            last = index == steps - 1  # the walk ends: its state is of no use any more
+            return x_s if last else to_network(moved(picture, flow)) + change
 
         change = flow = None
         sample(predict, start, steps)
@@ -223,23 +224,27 @@ class FaceRenderer:
 
         What shows of a view comes nearer to what the effort says; one that isn't drawn any more goes as it was drawn last.
         """
-        size, views = (FACE_SIZE, FACE_SIZE), sorted(self._drawn.items(), key=lambda item: item[0].fine)
+        size, fine = (FACE_SIZE, FACE_SIZE), None
         change, flow = (np.zeros((FACE_SIZE, FACE_SIZE, channels), np.float32) for channels in (3, 2))
-        fine = np.zeros((FACE_SIZE, FACE_SIZE, 1), np.float32)  # where the mouth's view shows
-        for view, drawn in views:
+        for view, drawn in sorted(self._drawn.items(), key=lambda item: item[0].fine):
             drawn.shown = float(np.clip(view in effort.views, drawn.shown - 1 / FADE_FRAMES, drawn.shown + 1 / FADE_FRAMES))
             if not drawn.shown:
                 del self._drawn[view]
             elif view.fine:
-                fine[drawn.place] = share = drawn.shown * MOUTH_FADE
+                share = drawn.shown * MOUTH_FADE
+                fine = drawn.place, share
                 for total, own in ((change, drawn.change), (flow, drawn.flow)):
                     total[drawn.place] += share * (own - total[drawn.place])
             else:
                 change += drawn.shown * cv2.resize(drawn.change, size)
                 flow += drawn.shown * cv2.resize(drawn.flow, size)
         warped = moved(warped, flow)
-        base = cv2.resize(cv2.resize(warped, FACE.shape[::-1], interpolation=cv2.INTER_AREA), size).astype(np.float32)
-        return change, flow, np.rint(base + fine * (warped - base)).astype(np.uint8)
+        base = cv2.resize(cv2.resize(warped, FACE.shape[::-1], interpolation=cv2.INTER_AREA), size)
+        if fine:
+            place, share = fine
+            part = base[place].astype(np.float32)
+            base[place] = np.rint(part + share * (warped[place] - part))
+        return change, flow, base
 
     def _paste(self, identity: Identity, points: np.ndarray, displacement: np.ndarray, change: np.ndarray | None,
                coarse: np.ndarray | None) -> np.ndarray:  # fmt: skip

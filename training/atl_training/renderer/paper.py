@@ -47,7 +47,7 @@ from atl_diffusion_node.views import FACE
 from atl_face.errors import UserError
 from atl_training.checkpoint import save_checkpoint
 from atl_training.renderer.judge import validate
-from atl_training.renderer.net import Variation
+from atl_training.renderer.net import Answer, Variation
 from atl_training.renderer.paper_clips import Clip, Clips
 from atl_training.tool import run_tool
 
@@ -123,16 +123,15 @@ class Paper(nn.Module):
         x_t, v = noised(volume(clip.target), volume(clip.portrait), volume(clip.mask * eps), t)
         return (self.velocity(clip, x_t, t) - v).square().mean()
 
-    def forward(self, clip: Clip, *_):
-        """Its frames (T, 3, H, W), twice: the whole answer, and what of it is blended, are the same here. What our bridge would
-        start from is of no use."""
+    def forward(self, clip: Clip, *_) -> Answer:
+        """Its frames (T, 3, H, W): nothing of them is blended or moved, and what our bridge would start from is of no use."""
         begun = time.process_time()
         eps = torch.randn(clip.target.shape, generator=torch.Generator().manual_seed(1))
         portrait = volume(clip.portrait)
         x_T = start_state(portrait, volume(clip.mask), volume(eps))
         made = ddim(lambda x_t, t: self.velocity(clip, x_t, t), x_T, portrait, self.steps)[0].transpose(0, 1)
         self.seconds += time.process_time() - begun
-        return made, made
+        return Answer(made, made, clip.portrait, torch.zeros(()))
 
 
 def train(shards: list[Path], out: Path, settings: Settings, steps: float = math.inf, minutes: float = math.inf) -> None:
