@@ -38,8 +38,9 @@ def untrained(monkeypatch):
         a = asked(call)
         a.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(a.seed)
-        save_file({k: v.contiguous() for k, v in Renderer().state_dict().items()}, a.out / "renderer.safetensors")
-        told = {name: getattr(a, name) for name in ("steps", "noise", "no_warp", "no_rasters", "pooled")}
+        net = Renderer(Variation(flow=False))
+        save_file({k: v.contiguous() for k, v in net.state_dict().items()}, a.out / "renderer.safetensors")
+        told = {name: getattr(a, name) for name in ("steps", "noise", "no_warp", "no_rasters", "pooled", "no_flow")}
         torch.save({"step": a.steps, "hours": 0.25, "arguments": told}, a.out / "last.pt")
         (a.out / "metrics.json").write_text(json.dumps({f"{pack.name}, face": {} for pack in a.data}))
         return SimpleNamespace(returncode=0)
@@ -57,12 +58,12 @@ def ablation(monkeypatch, packed, folder, *options: str) -> dict:
 
 def test_commands_differ_in_what_the_arms_say(packed, tmp_path):
     runs = {name: asked(arms.command([packed], tmp_path, 1200, options)) for name, options in arms.ARMS.items()}
-    varied = {name: (a.noise, a.no_warp, a.no_rasters, a.pooled) for name, a in runs.items()}
+    varied = {name: (a.noise, a.no_warp, a.no_rasters, a.pooled, a.no_flow) for name, a in runs.items()}
     assert varied == {
-        "base": ("guided", False, False, False), "noise-uniform": ("uniform", False, False, False),
-        "noise-none": ("none", False, False, False), "no-warp": ("guided", True, False, False),
-        "no-rasters": ("guided", False, True, False), "noise-alone": ("guided", True, True, False),
-        "pooled": ("guided", False, False, True)}  # fmt: skip
+        "base": ("guided", False, False, False, False), "noise-uniform": ("uniform", False, False, False, False),
+        "noise-none": ("none", False, False, False, False), "no-warp": ("guided", True, False, False, False),
+        "no-rasters": ("guided", False, True, False, False), "noise-alone": ("guided", True, True, False, False),
+        "pooled": ("guided", False, False, True, False), "no-flow": ("guided", False, False, False, True)}  # fmt: skip
     assert {a.noise for a in runs.values()} == set(NOISES)
     for a in runs.values():
         assert (a.steps, a.view, a.no_critic, a.seed, a.threads, a.bf16) == (1200, "face", True, 0, 1, True)
@@ -81,7 +82,7 @@ def test_all_rows_are_in_the_file_and_on_the_page_and_what_is_done_is_kept(packe
     assert all(ms > 0 for ms in told["ms_per_evaluation"].values()) and told["arms"]["base"]["minutes"] == 15
 
     before, shown = len(untrained), capsys.readouterr().out
-    assert before == 8 and "base" in shown and "evaluations" in shown
+    assert before == 9 and "base" in shown and "evaluations" in shown
     measured = []
     monkeypatch.setattr(arms, "validate", lambda *a: measured.append(a))
     paper = SimpleNamespace(judge_paper=lambda folder, shards, clips, steps: PAPER | {"net_db": 30.0 + 0.1 * steps})
@@ -119,10 +120,11 @@ def test_one_arm_can_be_made_anew_and_another_budget_is_refused(packed, tmp_path
 def test_arms_are_judged_as_they_were_trained(packed, tmp_path, monkeypatch, untrained):
     nets = []
     monkeypatch.setattr(arms, "validate", lambda net, *_: nets.append(net) or {})
-    for name in ("noise-alone", "pooled", "noise-uniform"):
+    for name in ("noise-alone", "pooled", "noise-uniform", "no-flow"):
         arms.train([packed], tmp_path / name, 2, arms.ARMS[name])
         arms.row_of(tmp_path / name, [packed], (1,))
-    assert [net.variation for net in nets] == [Variation(warp=False, rasters=False), Variation(pooled=True), Variation("uniform")]
+    assert [net.variation for net in nets] == [Variation(warp=False, rasters=False), Variation(pooled=True),
+                                               Variation("uniform"), Variation(flow=False)]  # fmt: skip
     trained = load_file(tmp_path / "pooled" / "renderer.safetensors")
     assert all(torch.equal(value, trained[name]) for name, value in nets[1].state_dict().items())
 

@@ -23,7 +23,7 @@ from atl_training.renderer import losses  # noqa: E402
 from atl_training.renderer.batches import Segments  # noqa: E402
 from atl_training.renderer.critic import PatchCritic, hinge, persuade  # noqa: E402
 from atl_training.renderer.judge import drawn, validate  # noqa: E402
-from atl_training.renderer.net import Renderer, Variation, start, states  # noqa: E402
+from atl_training.renderer.net import Answer, Renderer, Variation, start, states  # noqa: E402
 from atl_training.renderer.pack import ARRAYS  # noqa: E402
 
 MODULE = "-m", "atl_training.renderer.train"
@@ -76,27 +76,33 @@ def test_arms_take_away_what_they_say(held, shipped):
     assert all(torch.equal(frame, batch.portrait[0]) for frame in still)
     x, s = states(shipped, batch, generator)
     with torch.inference_mode():
-        usual = shipped(batch, x, s)[0]
+        usual = shipped(batch, x, s).whole
         for change in (Variation(pooled=True), Variation(rasters=False)):
             other = Renderer(change)
             other.load_state_dict(shipped.state_dict())
-            assert (other.eval()(batch, x, s)[0] - usual).abs().max() > 0.05
+            assert (other.eval()(batch, x, s).whole - usual).abs().max() > 0.05
+    assert not Renderer(Variation(flow=False)).unet.flow.weight.any() and Renderer().unet.flow.weight.any()
 
 
 def test_the_losses_see_what_they_are_for(held):
     batch = held.batch([0], FACE, None)
     same = replace(batch, warped=batch.target)
-    assert sum(losses.reconstruction(batch.target, batch.target, same).values()) == 0
+
+    def parts_of(made, batch, flow=0.0):
+        return losses.reconstruction(Answer(made, made, batch.warped, torch.full((1, 2, 4, 4), flow)), batch)
+
+    assert sum(parts_of(batch.target, same).values()) == 0
+    assert sum(parts_of(batch.target, same, 2.0).values()) == pytest.approx(2 * losses.FLOW_LOSS), "two pixels of flow"
     mouth, cheek = batch.target.clone(), batch.target.clone()
     y, x = np.unravel_index(batch.rasters[0, 0].argmax(), (64, 64))
     mouth[..., 2 * y - 3:2 * y + 3, 2 * x - 3:2 * x + 3] += 0.2
     cheek[..., 2 * y - 33:2 * y - 27, 2 * x - 33:2 * x - 27] += 0.2
-    parts = [losses.reconstruction(made, made, batch) for made in (mouth, cheek)]
+    parts = [parts_of(made, batch) for made in (mouth, cheek)]
     assert parts[0]["pixel"] > 1.5 * parts[1]["pixel"] > 0 and parts[0]["change"] < 1e-6, "wrong, but steadily so"
     flickers = cheek.clone()
     flickers[::2] = batch.target[::2]
-    assert losses.reconstruction(flickers, flickers, batch)["change"] > 0
-    needless = losses.reconstruction(batch.target, batch.target, replace(batch, warped=batch.target + 0.1))
+    assert parts_of(flickers, batch)["change"] > 0
+    needless = parts_of(batch.target, replace(batch, warped=batch.target + 0.1))
     assert needless["blend"] == pytest.approx(losses.BLEND_LOSS), "every pixel was changed"
 
 
