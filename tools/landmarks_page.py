@@ -14,7 +14,7 @@ INTRODUCTION = """
 The stage as it runs: its stream, its OpenVINO graph, its gate. Held-out clips; means over clips with 95 % bootstrap intervals.
 Distances are in % of the distance between the outer eye corners. "Mean motion" is the mean of the judged clips' own true motion,
 "nearest viseme" knows the phonemes and shows each one's static mouth, "energy jaw" opens the jaw with the loudness. "kflm" is the
-shipped one of 1,200 steps beside our 7,600: for a fair comparison see the end of this section.
+shipped one of 1,200 steps beside our 17,000: for a fair comparison see the end of this section.
 
 No network was trained on these clips, but early stopping looked at them, and so did whoever chose the gate's thresholds: this
 is validation, not a test.
@@ -44,8 +44,9 @@ picture gives, whatever the mouth does in it.
 SYNC = """
 ### Lips and sound, through the default renderer: {clips} GRID clips
 
-The sync expert's opinion of frames drawn from each, the head held as it truly was ("fitted weights": the most that speech weights
-can say, see above). From our landmarks its confidence is
+The sync expert's opinion of frames drawn from each, the head held as it truly was. "Fitted weights" are training's
+targets, the truth as far as speech weights can copy it; more motion can score higher, and ours does: the scale of our motion
+(`net.REACH`) was chosen on GRID's held-out clips, these among them. From our landmarks its confidence is
 **{of_true} %** of that from the true ones.
 """
 

@@ -7,7 +7,7 @@ a stream keeps three small tensors as its memory, and four frames are the whole 
 
 The landmarks say nothing of hair, ears and neck, so the warp carries their edges only nearly to where they go. Before anything is
 repainted, a residual flow moves them on (as the dense motion does in Siarohin et al., "First Order Motion Model", 2019). The
-mouth's view has none: there, 3,000 steps of training with one gained 0.1 to 0.4 dB and lost a quarter of the sharpness.
+mouth's view has none: an unfinished training with one was less sharp (model card), which isn't the last word on it.
 """
 import torch
 import torch.nn.functional as F

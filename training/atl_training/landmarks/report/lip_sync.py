@@ -16,7 +16,7 @@ from atl_training.landmarks.report.figures import with_interval
 from atl_training.shards import Sample
 from atl_training.ways import FROM_SOUND_POSED, FROM_TRUE, TRUTH, Clip, draw
 
-FITTED = "fitted weights, true head pose"  # the most that speech weights can say
+FITTED = "fitted weights, true head pose"  # training's targets: the truth as far as speech weights can copy it
 ENERGY = "energy jaw, true head pose"
 
 
