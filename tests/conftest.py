@@ -44,6 +44,13 @@ class Graph:
             time.sleep(0.02)
         return value
 
+    def make(self, maker):
+        """What a function makes on the node, made by the thread that spins: rclpy's ActionClient is in the executor's hands
+        before it is whole, and another thread that meets it then dies of that."""
+        task = self.node.executor.create_task(maker)
+        self.wait_for(task.done)
+        return task.result()
+
     def stop(self, process: subprocess.Popen) -> tuple[int, str]:
         """SIGINT; returns exit code and what the process had printed."""
         if process.poll() is None:

@@ -109,7 +109,7 @@ def test_interrupt_silences_a_file_within_two_chunks(graph, tmp_path):
 
 def say(graph, goal):
     """Send a goal; returns its handle, its result's future and the list that feedback comes into."""
-    client, feedback = ActionClient(graph.node, Say, "say"), []
+    client, feedback = graph.make(lambda: ActionClient(graph.node, Say, "say")), []
     assert client.wait_for_server(15)
     sent = client.send_goal_async(goal, lambda message: feedback.append(message.feedback))
     handle = graph.wait_for(sent.result)
