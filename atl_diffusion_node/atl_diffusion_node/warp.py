@@ -5,11 +5,17 @@ import cv2
 import numpy as np
 from scipy.spatial import Delaunay
 
-from atl_face.topology import LIP_PAIRS
+from atl_face.topology import BROW_LEFT, BROW_RIGHT, LIP_PAIRS
 
 MIN_GAP = 0.006  # crop sides (1.5 px of 256): lips are held this far apart before warping, or their triangles fold over
 BORDER = 5  # anchors along each side of the crop; they stay, so the warp fades out towards the crop's edge
 FARTHEST = 10.0  # crop sides; a face lies within about one, and OpenCV never ends to fill a triangle far out
+FOREHEAD = [*range(BROW_RIGHT.start, BROW_LEFT.stop), *range(27, 31), 36, 39, 42, 45]  # brows, nose bridge, corners of the eyes
+CROWN = np.array([(0.25, 0.065), (0.5, 0.02), (0.75, 0.065)])
+"""Points of the hair, crop coordinates: no landmark tells of it, and it goes with the forehead."""
+COLLAR = np.array([(0.3, 0.93), (0.5, 0.95), (0.7, 0.93)])
+"""Points under the chin, crop coordinates: neck and clothes stay where a jaw opens, until it comes down upon them."""
+NECK = 0.04  # crop sides, of it that stay between a chin and the collar
 _MARGIN = 1.0 / 128  # the anchors lie just outside, so that every pixel of the crop is inside a triangle
 _SUBPIXEL = 4
 
@@ -35,6 +41,17 @@ def part_lips(points: np.ndarray, gap: float = MIN_GAP) -> np.ndarray:
     return points
 
 
+def surroundings(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Where landmarks that go from `source` to `target`, (68, 2) each, take CROWN and COLLAR: (6, 2) crop coordinates."""
+    before, after, crown = (points @ (1, 1j) for points in (source[FOREHEAD], target[FOREHEAD], CROWN))
+    moved, middle = before - before.mean(), after.mean()
+    turn = np.vdot(moved, after - middle) / np.vdot(moved, moved)  # the similarity of least squares
+    crown = middle + turn * (crown - before.mean())
+    collar = COLLAR.copy()
+    collar[:, 1] = np.maximum(collar[:, 1], target[:, 1].max() + NECK)
+    return np.clip(np.vstack([np.stack([crown.real, crown.imag], axis=1), collar]), 0, 1)  # within the anchors
+
+
 class FaceWarp:
     """Backward warp maps from one face's landmarks to another's.
 
@@ -43,7 +60,13 @@ class FaceWarp:
     """
 
     def __init__(self, reference: np.ndarray):
-        self.triangles = Delaunay(np.vstack([np.asarray(reference)[:, :2], ANCHORS])).simplices  # (n, 3)
+        reference = np.asarray(reference)[:, :2]
+        self.triangles = Delaunay(self.nodes(reference, reference)).simplices  # (n, 3)
+
+    @staticmethod
+    def nodes(source: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """The triangles' corners (90, 2) for landmarks `points` of a picture that has `source`, crop coordinates."""
+        return np.vstack([part_lips(points), surroundings(source, points), ANCHORS])
 
     def displacement(self, source: np.ndarray, target: np.ndarray, size: int) -> np.ndarray:
         """Where each pixel of the warped crop comes from, relative to itself: (size, size, 2) float32, crop coordinates.
@@ -51,8 +74,8 @@ class FaceWarp:
         Args:
             source, target: (68, 2|3) crop coordinates of the picture's landmarks, and of those it is to have.
         """
-        src = np.vstack([part_lips(np.asarray(source, np.float64)[:, :2]), ANCHORS])[self.triangles]  # (n, 3, 2)
-        dst = np.vstack([part_lips(np.asarray(target, np.float64)[:, :2]), ANCHORS])[self.triangles]
+        source, target = (np.asarray(points, np.float64)[:, :2] for points in (source, target))
+        src, dst = (self.nodes(source, points)[self.triangles] for points in (source, target))  # (n, 3, 2)
         homogeneous = np.concatenate([dst, np.ones((*dst.shape[:2], 1))], axis=2)
         flat = np.abs(np.linalg.det(homogeneous)) < 1e-7  # slivers: no area, no pixels; keep the solver happy
         homogeneous[flat] += np.eye(3) * 1e-3
@@ -61,10 +84,16 @@ class FaceWarp:
         corners = np.round((dst * size - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
         for index, triangle in enumerate(corners):
             cv2.fillConvexPoly(owner, triangle, index, cv2.LINE_8, _SUBPIXEL)
-        x, y = ((pixel_grid(size) + 0.5) / size).reshape(-1, 2).T
-        a = affine.reshape(-1, 6)[owner.ravel()]
-        moved = np.stack([x * (a[:, 0] - 1) + y * a[:, 2] + a[:, 4], x * a[:, 1] + y * (a[:, 3] - 1) + a[:, 5]], axis=1)
-        return moved.reshape(size, size, 2)
+        affine[:, [0, 1], [0, 1]] -= 1  # relative to itself
+        across, down, shift = np.ascontiguousarray(affine).view(np.complex64)[..., 0].T  # x + iy: half the passes over pixels
+        place = ((np.arange(size, dtype=np.float32) + 0.5) / size).astype(np.float32)
+        moved = across.take(owner)
+        moved *= place
+        along = down.take(owner)
+        along *= place[:, None]
+        moved += along
+        moved += shift.take(owner)
+        return moved.view(np.float32).reshape(size, size, 2)
 
 
 WHOLE = (slice(None), slice(None))

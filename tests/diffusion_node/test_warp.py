@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from atl_diffusion_node.renderer import reference_landmarks
-from atl_diffusion_node.warp import ANCHORS, MIN_GAP, FaceWarp, apply_warp, part_lips
+from atl_diffusion_node.warp import COLLAR, CROWN, MIN_GAP, FaceWarp, apply_warp, part_lips, surroundings
 from atl_face.topology import LIP_PAIRS
 
 SIZE = 128
@@ -30,7 +30,7 @@ def test_landmarks_land_on_landmarks():
 def test_inside_a_triangle_the_warp_is_affine():
     target = POINTS + (0.01, 0.02)
     field = WARP.displacement(POINTS, target, SIZE)
-    source, moved = (np.vstack([p, ANCHORS]) for p in (part_lips(POINTS), part_lips(target)))
+    source, moved = (WARP.nodes(POINTS, points) for points in (POINTS, target))
     for triangle in WARP.triangles:
         centre = moved[triangle].mean(0)
         if not (0.02 < centre).all() or not (centre < 0.98).all():
@@ -51,6 +51,29 @@ def test_lips_are_parted_before_they_fold():
     parted = part_lips(shut)
     assert all(parted[b, 1] - parted[a, 1] == pytest.approx(MIN_GAP) for a, b in LIP_PAIRS)
     assert np.array_equal(part_lips(POINTS), POINTS)
+
+
+def test_hair_goes_with_the_head_and_the_collar_stays():
+    angle = np.radians(4)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    lean = lambda points: (points - 0.5) @ turn.T + (0.5, 0.53)  # noqa: E731
+    around = surroundings(POINTS, lean(POINTS))
+    assert np.allclose(around[:3], lean(CROWN), atol=1e-6) and np.allclose(around[4], COLLAR[1])
+    speaks = POINTS.copy()
+    speaks[4:13, 1] += 0.02
+    speaks[48:, 1] += 0.02
+    assert np.allclose(surroundings(POINTS, speaks), np.vstack([CROWN, COLLAR]))
+    field = WARP.displacement(POINTS, lean(POINTS), SIZE)
+    x, y = (lean(CROWN)[0] * SIZE).astype(int)
+    assert np.abs(lean(CROWN)[0] + field[y, x] - CROWN[0]).max() < 0.012
+
+
+def test_nothing_around_the_face_leaves_the_crop():
+    """A chin that comes down pushes the collar before it; hair that leaves stops at the edge: triangles never turn over."""
+    around = surroundings(POINTS, POINTS + (0.0, 0.12))
+    assert (around[3:, 1] > POINTS[:, 1].max() + 0.12).all()
+    around = surroundings(POINTS, POINTS - (0.4, 0.2))
+    assert around.min() >= 0 and around.max() <= 1
 
 
 def test_the_border_stays():
