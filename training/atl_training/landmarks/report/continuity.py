@@ -10,6 +10,7 @@ from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import LandmarkFrame, LandmarkStream
 from atl_training.landmarks.fit import SPEECH
 from atl_training.landmarks.judge import points_of
+from atl_training.landmarks.report.clips import DraftClip, Stage
 from atl_training.landmarks.report.figures import rounded
 
 FRAME_MS = 1000 / FRAME_RATE
@@ -21,18 +22,18 @@ WATCHED_S = 2.0  # after a gap: whether it stays recovered
 AFTER_S = 1.0  # of silence after an interrupt
 
 
-def continuity(model: SpeechModel, sounds: list[np.ndarray], seed: int = 0) -> dict:
-    """Figures over the sounds of LEAST_S and more; see the functions.
+def continuity(stage: Stage, clips: list[DraftClip], seed: int = 0) -> dict:
+    """Figures over the clips of LEAST_S and more; see the functions.
 
     Raises:
         UserError: there are none.
     """
-    sounds = [sound for sound in sounds if len(sound) >= LEAST_S * SAMPLE_RATE]
-    if not sounds:
+    clips = [clip for clip in clips if len(clip.sound) >= LEAST_S * SAMPLE_RATE]
+    if not clips:
         raise UserError(f"No held-out clip is {LEAST_S:g} s long: gaps in the sound can't be judged.")
-    rng = np.random.default_rng(seed)
-    return {"clips": len(sounds), "chunks": _chunks(model, sounds, rng), "gaps": _gaps(model, sounds, rng),
-            "interrupt": _interrupt(model, sounds)}  # fmt: skip
+    rng, sounds = np.random.default_rng(seed), [clip.sound for clip in clips]
+    return {"clips": len(clips), "chunks": _chunks(stage.model, sounds, rng), "gaps": _gaps(stage, clips, rng),
+            "interrupt": _interrupt(stage.model, sounds)}  # fmt: skip
 
 
 def _chunks(model: SpeechModel, sounds: list[np.ndarray], rng: np.random.Generator, times: int = 3) -> dict:
@@ -49,31 +50,38 @@ def _chunks(model: SpeechModel, sounds: list[np.ndarray], rng: np.random.Generat
     return {"chunkings": times * len(sounds), "largest_difference": rounded(worst, 9)}
 
 
-def _gaps(model: SpeechModel, sounds: list[np.ndarray], rng: np.random.Generator) -> dict:
+def _gaps(stage: Stage, clips: list[DraftClip], rng: np.random.Generator) -> dict:
     """Gap length in ms -> `median_ms`, `worst_ms` from the gap's end until the mouth is within TOLERANCE of the run that heard
-    everything, and stays there for WATCHED_S; `in_time`: share of the sounds with at most AIM_MS, %; `distance_after`: mean
-    distance from that run from AIM_MS on, % of the eye distance; `frames_kept`: whether every frame came, in its place."""
-    wholes = [_followed(model, sound, 0, 0) for sound in sounds]
+    everything, and stays there for WATCHED_S: a single frame in which one of them shuts its lips and the other doesn't counts;
+    `in_time`: share of the clips with at most AIM_MS, %; `distance_after`: mean distance from that run from AIM_MS on;
+    `error_after`, `error_whole`: distance of both from the clip's truth there; all in % of the eye distance;
+    `frames_kept`: whether every frame came, in its place. Every clip is spoken in its own style."""
+    wholes = [_followed(stage.models[clip.style], clip.sound, 0, 0) for clip in clips]
+    truths = [points_of(clip.weights) for clip in clips]
     rows = {}
     for length in GAPS_MS:
         lost = round(length * SAMPLE_RATE / 1000)
         times, after, kept = [], [], True
-        for sound, whole in zip(sounds, wholes, strict=True):
+        for clip, truth, whole in zip(clips, truths, wholes, strict=True):
             middle = whole[len(whole) // 4: len(whole) * 3 // 4]
             ends = [frame.index for frame in middle if frame.speaking] or [frame.index for frame in middle]
             end = int(rng.choice(ends)) * FRAME_SAMPLES  # a gap after which speech goes on
             start = max(0, end - lost) // CHUNK_SAMPLES * CHUNK_SAMPLES
-            cut = _followed(model, sound, start, start + lost)
+            cut = _followed(stage.models[clip.style], clip.sound, start, start + lost)
             kept = kept and [frame.index for frame in whole] == [frame.index for frame in cut]
             first = -(-(start + lost) // FRAME_SAMPLES)
             watched = slice(first, first + round(WATCHED_S * FRAME_RATE))
-            distance = landmark_distance(_mouths(whole)[watched], _mouths(cut)[watched], align=False)
+            heard, bridged, true = _mouths(whole)[watched], _mouths(cut)[watched], truth[watched]
+            distance = landmark_distance(heard, bridged, align=False)
             off = distance > TOLERANCE
-            after.append(mean_of(distance[round(AIM_MS / FRAME_MS):]))  # NaN: the sound ends before
             times.append(FRAME_MS * (int(np.flatnonzero(off)[-1]) + 1 if off.any() else 0))
+            later = slice(round(AIM_MS / FRAME_MS), len(true))
+            errors = (landmark_distance(true, made[: len(true)], align=False) for made in (bridged, heard))
+            after.append([mean_of(each[later]) for each in (distance, *errors)])  # NaN: the sound ends before
+        told = zip(("distance_after", "error_after", "error_whole"), zip(*after, strict=True), strict=True)
         rows[str(length)] = {"median_ms": float(np.median(times)), "worst_ms": max(times),
-                             "in_time": round(100 * float(np.mean(np.array(times) <= AIM_MS)), 1),
-                             "distance_after": rounded(mean_of(after), 3), "frames_kept": kept}  # fmt: skip
+                             "in_time": round(100 * float(np.mean(np.array(times) <= AIM_MS)), 1), "frames_kept": kept,
+                             **{name: rounded(mean_of(values), 3) for name, values in told}}  # fmt: skip
     return rows
 
 
