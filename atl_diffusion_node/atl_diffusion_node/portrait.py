@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from atl_diffusion_node.warp import HEADROOM
 from atl_face.align import CropTransform
 from atl_face.detect import find_face
 from atl_face.errors import UserError
@@ -18,6 +19,12 @@ from atl_face.media import read_picture
 FEATHER = 0.07  # crop sides over which the drawn face fades into the portrait; wide enough that no seam is seen
 MAX_HEIGHT_PX = 4096
 _DATA = resources.files(__package__) / "data"
+
+
+def fade_in(inside: np.ndarray) -> np.ndarray:
+    """0 to 1 for how far inside an edge a pixel lies, in crop sides: a smoothstep over FEATHER, whose ends nobody sees."""
+    ramp = np.clip(inside / FEATHER, 0, 1)
+    return ramp * ramp * (3 - 2 * ramp)
 
 
 def default_portrait_path() -> Path:
@@ -43,9 +50,9 @@ class Portrait:
 
     @cached_property
     def region(self) -> tuple[slice, slice]:
-        """Rows and columns of `picture` that the crop touches."""
+        """Rows and columns of `picture` that the crop and its headroom touch."""
         height, width = self.picture.shape[:2]
-        corners = self.transform.to_portrait(np.array([(0, 0), (1, 0), (0, 1), (1, 1)], np.float64))
+        corners = self.transform.to_portrait(np.array([(0, -HEADROOM), (1, -HEADROOM), (0, 1), (1, 1)]))
         x0, y0 = np.floor(corners.min(0)).astype(int)
         x1, y1 = np.ceil(corners.max(0)).astype(int)
         return slice(max(y0, 0), min(y1, height)), slice(max(x0, 0), min(x1, width))
@@ -60,9 +67,9 @@ class Portrait:
     @cached_property
     def feather(self) -> np.ndarray:
         """How much of the drawn face each pixel of the region takes, (h, w, 1) float32: 1 inside, 0 at the edge."""
-        inside = np.minimum(self.region_uv, 1 - self.region_uv).min(axis=-1) / FEATHER
-        ramp = np.clip(inside, 0, 1)
-        return (ramp * ramp * (3 - 2 * ramp))[..., None]  # smoothstep: no visible beginning or end
+        uv = self.region_uv
+        inside = np.minimum(uv - (0, -HEADROOM), 1 - uv).min(axis=-1)
+        return fade_in(inside).astype(np.float32)[..., None]
 
 
 def output_shape(height: int, width: int, target_height: int | None, limit: int = MAX_HEIGHT_PX) -> tuple[int, int]:

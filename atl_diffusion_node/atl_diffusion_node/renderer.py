@@ -9,10 +9,10 @@ import numpy as np
 from atl_diffusion_node.bridge import sample, start_state
 from atl_diffusion_node.governor import Effort
 from atl_diffusion_node.lips import LipLine
-from atl_diffusion_node.portrait import Portrait
+from atl_diffusion_node.portrait import FEATHER, Portrait, fade_in
 from atl_diffusion_node.runtime import FACE_SIZE, Runtime
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE, View, to_network
-from atl_diffusion_node.warp import FaceWarp, apply_warp, moved
+from atl_diffusion_node.warp import HEADROOM, FaceWarp, apply_warp, moved
 
 STEPS = 1  # network evaluations a frame: the ablation found that more gain less than 0.3 dB (docs/results.md)
 GREY = 8.0  # grey levels that the channels of a grey picture may differ by after JPEG
@@ -20,6 +20,9 @@ REPAINT_FROM, REPAINT_FULL = 10.0, 40.0
 """Grey levels of change from which on the network's own picture begins to replace the portrait's finer pixels, and does so
 wholly. What a warp has squeezed (teeth behind lips that shut, an eye that closes) has detail that only the crop's coarser
 pixels know to be gone."""
+ABOVE = round(HEADROOM * FACE_SIZE)  # rows over the crop: they are warped, but the network doesn't see them
+TOP_FADE = fade_in((np.arange(round(FEATHER * FACE_SIZE), dtype=np.float32) + 0.5) / FACE_SIZE)[:, None, None]
+"""Of what the network changes, towards the crop's upper edge, over which the warp goes on."""
 PASTE = cv2.INTER_CUBIC  # of the portrait's pixels: linear takes a tenth of the mouth's sharpness, for 0.1 dB and 1.5 ms
 FADE_FRAMES = 4  # frames (160 ms) over which a change of effort comes in: fast enough for a mouth, no flash
 
@@ -70,7 +73,7 @@ class Identity:
     """What is computed once a portrait."""
 
     portrait: Portrait
-    crop: np.ndarray  # (S, S, 3) uint8
+    crop: np.ndarray  # (ABOVE + S, S, 3) uint8
     features: dict[View, object]  # the runtimes' own
     lip_line: LipLine
     grey: bool  # a picture without colour gets no coloured lips and teeth
@@ -78,7 +81,9 @@ class Identity:
     feather: np.ndarray  # (h, w, 3): how much of the drawn face each of them takes
     to_px: np.ndarray  # (2, 2): crop coordinates to portrait pixels, linear part
     base_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: the region's own pixel positions in the picture
-    uv_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: where the region's pixels lie in the crop, in its pixels
+    tall_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: where the region's pixels lie in `crop`, in its pixels
+    below: int  # the first row of the region that reaches into the crop proper
+    uv_map: np.ndarray = field(repr=False)  # (h - below, w, 2) float32: where those from it on lie in the crop proper
 
 
 class FaceRenderer:
@@ -118,12 +123,14 @@ class FaceRenderer:
 
     def prepare(self, portrait: Portrait) -> Identity:
         """Compute what a portrait needs once; safe in another thread while frames of the old one are drawn."""
-        crop = portrait.transform.extract(portrait.picture, FACE_SIZE)
+        tall = portrait.transform.extract(portrait.picture, FACE_SIZE, ABOVE)
+        crop, neutral = tall[ABOVE:], portrait.neutral
         rows, columns = portrait.region
         y, x = np.mgrid[rows, columns].astype(np.float32)
-        neutral = portrait.neutral
+        uv_map = portrait.region_uv * FACE_SIZE - 0.5
+        below = int(np.argmax((uv_map[..., 1] > -1).any(axis=1)))
         return Identity(
-            portrait, crop,
+            portrait, tall,
             features={view: runtime.identity(to_network(view.picture(crop, neutral)), to_network(view.lines(neutral)))
                       for view, runtime in self._runtimes.items()},
             lip_line=LipLine.of(crop, neutral) if self._covers_teeth else LipLine(np.zeros(3), 0.0),
@@ -132,7 +139,7 @@ class FaceRenderer:
             feather=np.repeat(portrait.feather, 3, axis=2),
             to_px=np.linalg.inv(portrait.transform.matrix[:, :2]).astype(np.float32),
             base_map=np.stack([x, y], axis=-1),
-            uv_map=portrait.region_uv * FACE_SIZE - 0.5,
+            tall_map=uv_map + np.float32([0, ABOVE]), below=below, uv_map=np.ascontiguousarray(uv_map[below:]),
         )  # fmt: skip
 
     def adopt(self, identity: Identity) -> None:
@@ -159,10 +166,10 @@ class FaceRenderer:
             clock, before = time.perf_counter(), clock
             return 1e3 * (clock - before)
 
-        displacement = self._warp.displacement(identity.portrait.neutral, points, FACE_SIZE)
+        displacement = self._warp.displacement(identity.portrait.neutral, points, FACE_SIZE, ABOVE)
         coarse = change = None
         if effort.views or any(drawn.shown for drawn in self._drawn.values()):
-            coarse = apply_warp(identity.crop, displacement)
+            coarse = apply_warp(identity.crop, displacement, ABOVE)
             identity.lip_line.cover(coarse, points, lambda xy: xy * FACE_SIZE)
         times.warp = lap()
         memory, self._memory = self._memory, {}
@@ -176,7 +183,7 @@ class FaceRenderer:
             times.network += lap()
         if coarse is not None:
             change, flow, coarse = self._together(effort, coarse)
-            displacement = moved(displacement, flow) + flow / FACE_SIZE
+            displacement[ABOVE:] = moved(displacement[ABOVE:], flow) + flow / FACE_SIZE
             if identity.grey:
                 change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
             times.network += lap()
@@ -238,6 +245,8 @@ class FaceRenderer:
             else:
                 change += drawn.shown * cv2.resize(drawn.change, size)
                 flow += drawn.shown * cv2.resize(drawn.flow, size)
+        for part in (change, flow):
+            part[: len(TOP_FADE)] *= TOP_FADE
         warped = moved(warped, flow)
         base = cv2.resize(cv2.resize(warped, FACE.shape[::-1], interpolation=cv2.INTER_AREA), size)
         if fine:
@@ -256,22 +265,22 @@ class FaceRenderer:
         Args:
             change: (S, S, 3) float32, grey levels; None is none. coarse: (S, S, 3) uint8, the pixels that it changes.
         """
-        moved = cv2.remap(displacement, identity.uv_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.remap(displacement, identity.tall_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         source = identity.base_map + cv2.transform(moved, identity.to_px)
         warped = cv2.remap(identity.portrait.picture, source, None, PASTE, borderMode=cv2.BORDER_REPLICATE)
         rows, columns = identity.portrait.region
         corner = np.array([columns.start, rows.start])
         identity.lip_line.cover(warped, points, lambda xy: identity.portrait.transform.to_portrait(xy) - corner)
-        if change is None:
-            face = warped.astype(np.float32)
-        else:
+        face = warped.astype(np.float32)
+        if change is not None:
             delta, share, coarse = (cv2.remap(np.ascontiguousarray(a), identity.uv_map, None, cv2.INTER_LINEAR)
                                     for a in (change, repaint_share(change), coarse))  # fmt: skip
             # coarse + delta is the network's own picture: share of it, the rest of warped + delta
-            face = np.subtract(coarse, warped, dtype=np.float32)
-            face *= cv2.merge([share] * 3)
-            face += warped
-            face += delta
+            inside = face[identity.below:]
+            repaint = np.subtract(coarse, inside, dtype=np.float32)
+            repaint *= cv2.merge([share] * 3)
+            inside += repaint
+            inside += delta
         face -= identity.pixels
         face *= identity.feather
         face += identity.pixels

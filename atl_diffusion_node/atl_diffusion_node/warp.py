@@ -8,10 +8,11 @@ from scipy.spatial import Delaunay
 from atl_face.topology import BROW_LEFT, BROW_RIGHT, LIP_PAIRS
 
 MIN_GAP = 0.006  # crop sides (1.5 px of 256): lips are held this far apart before warping, or their triangles fold over
-BORDER = 5  # anchors along each side of the crop; they stay, so the warp fades out towards the crop's edge
+HEADROOM = 0.375  # crop sides over the crop, that are warped with it: hair goes with the head, and is not to be torn there
+BORDER = 5  # anchors along each side of the crop; they stay, so the warp fades out towards its edge
 FARTHEST = 10.0  # crop sides; a face lies within about one, and OpenCV never ends to fill a triangle far out
 FOREHEAD = [*range(BROW_RIGHT.start, BROW_LEFT.stop), *range(27, 31), 36, 39, 42, 45]  # brows, nose bridge, corners of the eyes
-CROWN = np.array([(0.25, 0.065), (0.5, 0.02), (0.75, 0.065)])
+CROWN = np.array([(0.25, 0.065), (0.5, 0.02), (0.75, 0.065), (0.3, -0.14), (0.5, -0.2), (0.7, -0.14)])
 """Points of the hair, crop coordinates: no landmark tells of it, and it goes with the forehead."""
 COLLAR = np.array([(0.3, 0.93), (0.5, 0.95), (0.7, 0.93)])
 """Points under the chin, crop coordinates: neck and clothes stay where a jaw opens, until it comes down upon them."""
@@ -21,10 +22,11 @@ _SUBPIXEL = 4
 
 
 def _anchors() -> np.ndarray:
-    """Fixed points around the crop, (16, 2) crop coordinates."""
-    line = np.linspace(-_MARGIN, 1 + _MARGIN, BORDER)
-    ends = (line[0], line[-1])
-    return np.array([(x, y) for y in line for x in line if x in ends or y in ends])
+    """Fixed points around the crop and its headroom, (20, 2) crop coordinates."""
+    across = np.linspace(-_MARGIN, 1 + _MARGIN, BORDER)
+    down = np.concatenate([[-HEADROOM - _MARGIN, -HEADROOM / 2], across])
+    ends = {across[0], across[-1]}, {down[0], down[-1]}
+    return np.array([(x, y) for y in down for x in across if x in ends[0] or y in ends[1]])
 
 
 ANCHORS = _anchors()
@@ -42,14 +44,14 @@ def part_lips(points: np.ndarray, gap: float = MIN_GAP) -> np.ndarray:
 
 
 def surroundings(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Where landmarks that go from `source` to `target`, (68, 2) each, take CROWN and COLLAR: (6, 2) crop coordinates."""
+    """Where landmarks that go from `source` to `target`, (68, 2) each, take CROWN and COLLAR: (9, 2) crop coordinates."""
     before, after, crown = (points @ (1, 1j) for points in (source[FOREHEAD], target[FOREHEAD], CROWN))
     moved, middle = before - before.mean(), after.mean()
     turn = np.vdot(moved, after - middle) / np.vdot(moved, moved)  # the similarity of least squares
     crown = middle + turn * (crown - before.mean())
     collar = COLLAR.copy()
     collar[:, 1] = np.maximum(collar[:, 1], target[:, 1].max() + NECK)
-    return np.clip(np.vstack([np.stack([crown.real, crown.imag], axis=1), collar]), 0, 1)  # within the anchors
+    return np.clip(np.vstack([np.stack([crown.real, crown.imag], axis=1), collar]), (0, -HEADROOM), 1)  # within the anchors
 
 
 class FaceWarp:
@@ -65,14 +67,15 @@ class FaceWarp:
 
     @staticmethod
     def nodes(source: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """The triangles' corners (90, 2) for landmarks `points` of a picture that has `source`, crop coordinates."""
+        """The triangles' corners (97, 2) for landmarks `points` of a picture that has `source`, crop coordinates."""
         return np.vstack([part_lips(points), surroundings(source, points), ANCHORS])
 
-    def displacement(self, source: np.ndarray, target: np.ndarray, size: int) -> np.ndarray:
-        """Where each pixel of the warped crop comes from, relative to itself: (size, size, 2) float32, crop coordinates.
+    def displacement(self, source: np.ndarray, target: np.ndarray, size: int, above: int = 0) -> np.ndarray:
+        """Where each pixel of the warped crop comes from, relative to itself: (above + size, size, 2) float32, crop coordinates.
 
         Args:
             source, target: (68, 2|3) crop coordinates of the picture's landmarks, and of those it is to have.
+            above: rows over the crop, at most HEADROOM of it.
         """
         source, target = (np.asarray(points, np.float64)[:, :2] for points in (source, target))
         src, dst = (self.nodes(source, points)[self.triangles] for points in (source, target))  # (n, 3, 2)
@@ -80,41 +83,36 @@ class FaceWarp:
         flat = np.abs(np.linalg.det(homogeneous)) < 1e-7  # slivers: no area, no pixels; keep the solver happy
         homogeneous[flat] += np.eye(3) * 1e-3
         affine = np.linalg.solve(homogeneous, src).astype(np.float32)  # (n, 3, 2): (x, y, 1) @ affine = source xy
-        owner = np.zeros((size, size), np.int32)
-        corners = np.round((dst * size - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
+        owner = np.zeros((above + size, size), np.int32)
+        corners = np.round((dst * size + (0, above) - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
         for index, triangle in enumerate(corners):
             cv2.fillConvexPoly(owner, triangle, index, cv2.LINE_8, _SUBPIXEL)
         affine[:, [0, 1], [0, 1]] -= 1  # relative to itself
         across, down, shift = np.ascontiguousarray(affine).view(np.complex64)[..., 0].T  # x + iy: half the passes over pixels
-        place = ((np.arange(size, dtype=np.float32) + 0.5) / size).astype(np.float32)
+        x, y = ((np.arange(first, size) + 0.5).astype(np.float32) / size for first in (0, -above))
         moved = across.take(owner)
-        moved *= place
+        moved *= x
         along = down.take(owner)
-        along *= place[:, None]
+        along *= y[:, None]
         moved += along
         moved += shift.take(owner)
-        return moved.view(np.float32).reshape(size, size, 2)
+        return moved.view(np.float32).reshape(above + size, size, 2)
 
 
-WHOLE = (slice(None), slice(None))
-
-
-def apply_warp(picture: np.ndarray, displacement: np.ndarray, window: tuple[slice, slice] = WHOLE) -> np.ndarray:
-    """Warp a crop (S, S, 3) uint8 by a displacement (S, S, 2) of `FaceWarp`; `window`: the rows and columns wanted."""
-    size = picture.shape[0]
-    place = pixel_grid(size)[window] + displacement[window] * size
+def apply_warp(picture: np.ndarray, displacement: np.ndarray, first: int = 0) -> np.ndarray:
+    """Warp a crop (H, S, 3) uint8, rows above it included, by a displacement (H, S, 2) of `FaceWarp`; rows from `first` on."""
+    height, size = picture.shape[:2]
+    place = pixel_grid(height, size)[first:] + displacement[first:] * size
     return cv2.remap(picture, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def moved(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Pixels (H, W, C) taken from where a flow (H, W, 2) says, in their px, x then y; where it is 0 they stay as they are."""
-    height, width = picture.shape[:2]
-    grid = pixel_grid(max(height, width))[:height, :width]
-    return cv2.remap(picture, grid + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(picture, pixel_grid(*picture.shape[:2]) + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-@lru_cache(maxsize=4)
-def pixel_grid(size: int) -> np.ndarray:
-    """(size, size, 2) float32: every pixel's own x and y."""
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+@lru_cache(maxsize=8)
+def pixel_grid(height: int, width: int) -> np.ndarray:
+    """(height, width, 2) float32: every pixel's own x and y."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     return np.stack([x, y], axis=-1)

@@ -77,11 +77,13 @@ class CropTransform:
         offset = self.matrix[:, 2] * size + linear @ (0.5, 0.5) - 0.5
         return np.hstack([linear, offset[:, None]])
 
-    def extract(self, picture: np.ndarray, size: int) -> np.ndarray:
-        """Cut the crop out of a picture (H, W, C) as (size, size, C), antialiased, edges replicated."""
+    def extract(self, picture: np.ndarray, size: int, above: int = 0) -> np.ndarray:
+        """Cut the crop out of a picture (H, W, C) as (size, size, C), antialiased, edges replicated; with `above` more rows of
+        what is over it, first, as (above + size, size, C)."""
         matrix = self._pixel_matrix(size)
+        matrix[1, 2] += above
         shrink = self.side_px / size
         if shrink > 1.5:  # INTER_AREA does not antialias in warpAffine: blur by the part of the shrinking that aliases
             picture = cv2.GaussianBlur(picture, (0, 0), 0.4 * shrink)
-        return cv2.warpAffine(picture, matrix, (size, size), flags=cv2.INTER_CUBIC if shrink < 1 else cv2.INTER_LINEAR,
+        return cv2.warpAffine(picture, matrix, (size, above + size), flags=cv2.INTER_CUBIC if shrink < 1 else cv2.INTER_LINEAR,
                               borderMode=cv2.BORDER_REPLICATE)  # fmt: skip

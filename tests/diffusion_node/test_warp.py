@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from atl_diffusion_node.renderer import reference_landmarks
-from atl_diffusion_node.warp import COLLAR, CROWN, MIN_GAP, FaceWarp, apply_warp, part_lips, surroundings
+from atl_diffusion_node.warp import COLLAR, CROWN, HEADROOM, MIN_GAP, FaceWarp, apply_warp, part_lips, surroundings
 from atl_face.topology import LIP_PAIRS
 
 SIZE = 128
@@ -58,7 +58,7 @@ def test_hair_goes_with_the_head_and_the_collar_stays():
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     lean = lambda points: (points - 0.5) @ turn.T + (0.5, 0.53)  # noqa: E731
     around = surroundings(POINTS, lean(POINTS))
-    assert np.allclose(around[:3], lean(CROWN), atol=1e-6) and np.allclose(around[4], COLLAR[1])
+    assert np.allclose(around[:-3], lean(CROWN), atol=1e-6) and np.allclose(around[-2], COLLAR[1])
     speaks = POINTS.copy()
     speaks[4:13, 1] += 0.02
     speaks[48:, 1] += 0.02
@@ -71,13 +71,22 @@ def test_hair_goes_with_the_head_and_the_collar_stays():
 def test_nothing_around_the_face_leaves_the_crop():
     """A chin that comes down pushes the collar before it; hair that leaves stops at the edge: triangles never turn over."""
     around = surroundings(POINTS, POINTS + (0.0, 0.12))
-    assert (around[3:, 1] > POINTS[:, 1].max() + 0.12).all()
-    around = surroundings(POINTS, POINTS - (0.4, 0.2))
-    assert around.min() >= 0 and around.max() <= 1
+    assert (around[-3:, 1] > POINTS[:, 1].max() + 0.12).all()
+    around = surroundings(POINTS, POINTS - (0.4, 0.3))
+    assert (around >= (0, -HEADROOM)).all() and around.max() <= 1
+
+
+def test_rows_over_the_crop_go_on_where_it_ends():
+    target, above = POINTS + (0.02, 0.03), round(HEADROOM * SIZE)
+    tall = WARP.displacement(POINTS, target, SIZE, above)
+    assert np.allclose(tall[above:], WARP.displacement(POINTS, target, SIZE), atol=1e-3)
+    assert np.abs(np.diff(tall, axis=0)).max() < 0.01, "a step is a tear"
+    picture = np.random.default_rng(0).integers(0, 255, (above + SIZE, SIZE, 3), np.uint8)
+    assert np.array_equal(apply_warp(picture, tall, above), apply_warp(picture, tall)[above:])
 
 
 def test_the_border_stays():
     target = POINTS + (0.03, 0.03)
-    field = WARP.displacement(POINTS, target, SIZE)
+    field = WARP.displacement(POINTS, target, SIZE, round(HEADROOM * SIZE))
     rim = np.concatenate([field[0], field[-1], field[:, 0], field[:, -1]])
     assert np.abs(rim).max() < 0.01

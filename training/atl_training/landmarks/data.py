@@ -80,7 +80,7 @@ class Batches:
 
     def __init__(self, utterances: list[Utterance], frames: int, batch: int, seed: int | list[int],
                  lookahead: int = LOOKAHEAD, real_share: float = 0.4, silent_share: float = 0.12,
-                 babble_share: float = 0.1, crowd_share: float = 0.3, encoder: Encoder | None = None):  # fmt: skip
+                 babble_share: float = 0.1, crowd_share: float = 0.6, encoder: Encoder | None = None):  # fmt: skip
         if not utterances:
             raise UserError("No clip is left to train on: all are held out, or share-alike.")
         self._rng = np.random.default_rng(seed)
