@@ -8,7 +8,7 @@ from tqdm import tqdm
 from atl_evaluation.metrics.motion import correlation, landmark_distance, mean_of
 from atl_face.errors import UserError
 from atl_face.media import read_audio
-from atl_face.stream import SAMPLE_RATE
+from atl_face.stream import FRAME_RATE, SAMPLE_RATE
 from atl_face.topology import lip_gap
 from atl_training.corpus.speech import at_level
 from atl_training.landmarks.data import spread
@@ -20,6 +20,7 @@ from atl_training.splits import held_out
 
 REAL_VOICES = ("real/lj", "real/reader_m")  # readers whose recordings the corpus has; GRID's man is judged by film
 LONGEST_S = 10.0  # of a recording: more tells nothing new
+SETTLED_S = 1.0  # after the beginning of a sound; many voices that begin at once are taken for one, for about half of that
 SUFFIXES = (".flac", ".wav")
 
 
@@ -56,9 +57,12 @@ def robustness(stage: Stage, clips: list[DraftClip], recordings: list[np.ndarray
 
 
 def _flapping(stage: Stage, takes: list[np.ndarray], usual: float) -> dict:
-    """`of_speech`: % of the usual deviation, in the worst take; `widest`: % of the eye distance."""
+    """`of_speech`: % of the usual deviation, in the worst take; `settled`: from SETTLED_S on, when the network knows what it
+    hears; `widest`: % of the eye distance."""
     gaps = [lip_gap(points_of(stage.spoken(sound))) for sound in takes]
+    settled = [gap[round(SETTLED_S * FRAME_RATE):] for gap in gaps]
     return {"of_speech": rounded(100 * np.max([gap.std() for gap in gaps]) / usual, 1),
+            "settled": rounded(100 * np.max([gap.std() for gap in settled]) / usual, 1),
             "widest": rounded(100 * np.max([gap.max() for gap in gaps]), 2),
             "finite": all(bool(np.isfinite(gap).all()) for gap in gaps)}  # fmt: skip
 
