@@ -47,7 +47,7 @@ def surroundings(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Where landmarks that go from `source` to `target`, (68, 2) each, take CROWN and COLLAR: (9, 2) crop coordinates."""
     before, after, crown = (points @ (1, 1j) for points in (source[FOREHEAD], target[FOREHEAD], CROWN))
     moved, middle = before - before.mean(), after.mean()
-    turn = np.vdot(moved, after - middle) / np.vdot(moved, moved)  # the similarity of least squares
+    turn = np.vdot(moved, after - middle) / max(np.vdot(moved, moved).real, 1e-9)  # the similarity of least squares
     crown = middle + turn * (crown - before.mean())
     collar = COLLAR.copy()
     collar[:, 1] = np.maximum(collar[:, 1], target[:, 1].max() + NECK)

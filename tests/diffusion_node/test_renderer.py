@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from atl_diffusion_node.portrait import FEATHER, default_portrait_path, load_portrait, output_shape
-from atl_diffusion_node.renderer import FaceRenderer
+from atl_diffusion_node.renderer import FaceRenderer, sharpened
 from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW, WINDOWS
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE
 from atl_face.errors import UserError
@@ -129,6 +129,16 @@ def test_the_mouths_view_fades_into_the_faces(portrait):
     face = draw(FaceRenderer(Whitener(WINDOW)), portrait, (0.0,))[0][portrait.region]
     assert face[within & outside].mean() > 245 and face[deep].mean() < 200, "the mouth's view is over the face's"
     assert MOUTH_FADE[0].max() == MOUTH_FADE[:, -1].max() == 0 and MOUTH_FADE[MOUTH_WINDOW[0] // 2, MOUTH_WINDOW[1] // 2] == 1
+
+
+def test_detail_is_sharpened_where_the_network_changes_it():
+    picture = np.tile(np.float32([[90], [110]]), (24, 48))[..., None].repeat(3, axis=2)  # fine stripes
+    change = np.zeros_like(picture)
+    assert not sharpened(picture, change).any(), "what isn't changed stays as it is"
+    change[:, 24:] = 30.0
+    made = sharpened(picture, change)
+    assert not made[:, :12].any() and np.abs(made[12:36, 36:].mean() - 30) < 0.5, "detail, not brightness"
+    assert (picture + made)[12:36, 36:].std() > 1.2 * picture.std()
 
 
 def test_an_opening_jaw_changes_the_mouth_most(runtime, portrait):
