@@ -88,7 +88,7 @@ class Identity:
     """What is computed once a portrait."""
 
     portrait: Portrait
-    crop: np.ndarray  # (ABOVE + S, S, 3) uint8
+    tall: np.ndarray  # (ABOVE + S, S, 3) uint8: the crop and what is over it
     features: dict[View, object]  # the runtimes' own
     lip_line: LipLine
     grey: bool  # a picture without colour gets no coloured lips and teeth
@@ -96,7 +96,7 @@ class Identity:
     feather: np.ndarray  # (h, w, 3): how much of the drawn face each of them takes
     to_px: np.ndarray  # (2, 2): crop coordinates to portrait pixels, linear part
     base_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: the region's own pixel positions in the picture
-    tall_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: where the region's pixels lie in `crop`, in its pixels
+    tall_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: where the region's pixels lie in `tall`, in its pixels
     below: int  # the first row of the region that reaches into the crop proper
     uv_map: np.ndarray = field(repr=False)  # (h - below, w, 2) float32: where those from it on lie in the crop proper
 
@@ -184,7 +184,7 @@ class FaceRenderer:
         displacement = self._warp.displacement(identity.portrait.neutral, points, FACE_SIZE, ABOVE)
         coarse = change = None
         if effort.views or any(drawn.shown for drawn in self._drawn.values()):
-            coarse = apply_warp(identity.crop, displacement, ABOVE)
+            coarse = apply_warp(identity.tall, displacement, ABOVE)
             identity.lip_line.cover(coarse, points, lambda xy: xy * FACE_SIZE)
         times.warp = lap()
         memory, self._memory = self._memory, {}
@@ -281,16 +281,18 @@ class FaceRenderer:
         Args:
             change: (S, S, 3) float32, grey levels; None is none. coarse: (S, S, 3) uint8, the pixels that it changes.
         """
-        moved = cv2.remap(displacement, identity.tall_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        source = identity.base_map + cv2.transform(moved, identity.to_px)
+        offset = cv2.remap(displacement, identity.tall_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        source = identity.base_map + cv2.transform(offset, identity.to_px)
         warped = cv2.remap(identity.portrait.picture, source, None, PASTE, borderMode=cv2.BORDER_REPLICATE)
         rows, columns = identity.portrait.region
         corner = np.array([columns.start, rows.start])
         identity.lip_line.cover(warped, points, lambda xy: identity.portrait.transform.to_portrait(xy) - corner)
         face = warped.astype(np.float32)
         if change is not None:
+            share = repaint_share(change)
+            share[: len(TOP_FADE)] *= TOP_FADE[..., 0]
             delta, share, coarse = (cv2.remap(np.ascontiguousarray(a), identity.uv_map, None, cv2.INTER_LINEAR)
-                                    for a in (change, repaint_share(change), coarse))  # fmt: skip
+                                    for a in (change, share, coarse))  # fmt: skip
             # coarse + delta is the network's own picture: share of it, the rest of warped + delta
             inside = face[identity.below:]
             repaint = np.subtract(coarse, inside, dtype=np.float32)

@@ -5,19 +5,19 @@ import cv2
 import numpy as np
 from scipy.spatial import Delaunay
 
-from atl_face.topology import BROW_LEFT, BROW_RIGHT, LIP_PAIRS
+from atl_face.topology import LIP_PAIRS
 
 MIN_GAP = 0.006  # crop sides (1.5 px of 256): lips are held this far apart before warping, or their triangles fold over
 HEADROOM = 0.375  # crop sides over the crop, that are warped with it: hair goes with the head, and is not to be torn there
-BORDER = 5  # anchors along each side of the crop; they stay, so the warp fades out towards its edge
+BORDER = 5  # anchors along a side of the crop; they and those of the headroom stay, so the warp fades out towards the edges
 FARTHEST = 10.0  # crop sides; a face lies within about one, and OpenCV never ends to fill a triangle far out
-FOREHEAD = [*range(BROW_RIGHT.start, BROW_LEFT.stop), *range(27, 31), 36, 39, 42, 45]  # brows, nose bridge, corners of the eyes
+SKULL = [*range(27, 31), 36, 39, 42, 45]  # nose bridge and corners of the eyes: no expression moves them, as it does brows
 CROWN = np.array([(0.25, 0.065), (0.5, 0.02), (0.75, 0.065), (0.3, -0.14), (0.5, -0.2), (0.7, -0.14)])
-"""Points of the hair, crop coordinates: no landmark tells of it, and it goes with the forehead."""
+"""Points of the hair, crop coordinates: no landmark tells of it, and it goes with the skull."""
 COLLAR = np.array([(0.3, 0.93), (0.5, 0.95), (0.7, 0.93)])
 """Points under the chin, crop coordinates: neck and clothes stay where a jaw opens, until it comes down upon them."""
 NECK = 0.04  # crop sides, of it that stay between a chin and the collar
-_MARGIN = 1.0 / 128  # the anchors lie just outside, so that every pixel of the crop is inside a triangle
+_MARGIN = 1.0 / 128  # the anchors lie just outside, so that every pixel is inside a triangle
 _SUBPIXEL = 4
 
 
@@ -45,7 +45,7 @@ def part_lips(points: np.ndarray, gap: float = MIN_GAP) -> np.ndarray:
 
 def surroundings(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Where landmarks that go from `source` to `target`, (68, 2) each, take CROWN and COLLAR: (9, 2) crop coordinates."""
-    before, after, crown = (points @ (1, 1j) for points in (source[FOREHEAD], target[FOREHEAD], CROWN))
+    before, after, crown = (points @ (1, 1j) for points in (source[SKULL], target[SKULL], CROWN))
     moved, middle = before - before.mean(), after.mean()
     turn = np.vdot(moved, after - middle) / max(np.vdot(moved, moved).real, 1e-9)  # the similarity of least squares
     crown = middle + turn * (crown - before.mean())

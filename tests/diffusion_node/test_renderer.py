@@ -1,5 +1,6 @@
 """Portrait and renderer: what is drawn, what is left alone, what is refused."""
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from atl_diffusion_node.portrait import FEATHER, default_portrait_path, load_por
 from atl_diffusion_node.renderer import FaceRenderer, sharpened
 from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW, WINDOWS
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE
+from atl_evaluation.baselines import WarpOnly
 from atl_face.errors import UserError
 from atl_face.topology import WEIGHT
 from atl_landmark_node.face_model import PortraitFace
@@ -115,6 +117,28 @@ def test_a_flow_moves_the_portraits_own_pixels(portrait):
     rows, columns = (slice(at - 20, at + 20) for at in (beside[1], beside[0]))
     moved_on = still[rows.start + round(by): rows.stop + round(by), columns]
     assert np.abs(shifted[rows, columns] - moved_on).mean() < 0.5 * np.abs(shifted - still)[rows, columns].mean()
+
+
+def test_hair_goes_with_the_head_beyond_the_crop_without_a_tear(portrait):
+    """On a picture that is a ramp, a frame tells where each of its rows was taken from."""
+    top = portrait.transform.to_portrait(np.array([[0.5, 0.0]]))[0]
+    rows = np.arange(portrait.picture.shape[0])[:, None, None]
+    ramp = np.broadcast_to(np.clip(rows - int(top[1]) + 128, 0, 255), portrait.picture.shape).astype(np.uint8)
+    renderer = FaceRenderer(WarpOnly(), covers_teeth=False)
+    renderer.set_identity(replace(portrait, picture=ramp))
+    down = renderer.render(portrait.neutral + (0, 0.04, 0))[:, int(top[0]), 0].astype(int)
+    shift = ramp[:, 0, 0].astype(int) - down
+    at = slice(int(top[1]) - 20, int(top[1]) + 20)
+    assert shift[at].min() > 0.02 * portrait.transform.side_px, "the hair came along, on both sides of the edge"
+    assert np.abs(np.diff(shift[at])).max() <= 1, "and nothing is torn there"
+
+
+def test_what_the_network_paints_fades_out_where_the_warp_goes_on(portrait):
+    white = draw(FaceRenderer(Whitener(WINDOW)), portrait, (0.0,))[0]
+    x, y = portrait.transform.to_portrait(np.array([[0.5, 0.0]]))[0].astype(int)
+    added = (white.astype(int) - portrait.picture)[y - 8 : y + 60, x].mean(axis=1)
+    assert added.min() >= -2 and added[:8].max() <= 2, "no dark line, and nothing over the edge"
+    assert added.max() > 60 and np.diff(added).max() < 0.3 * added.max(), "white comes in slowly"
 
 
 def test_the_mouths_view_fades_into_the_faces(portrait):

@@ -50,3 +50,7 @@ def test_extract_samples_where_to_portrait_says():
     expected = crop.to_portrait(centres)
     inner = np.s_[16:48, 16:48]
     assert np.abs(cut[inner][..., :2] - expected[inner]).max() < 0.2
+    tall = crop.extract(ramp, 64, 20)
+    assert tall.shape == (84, 64, 3) and np.allclose(tall[20:], cut, atol=1e-3)
+    over = crop.to_portrait(centres[:20] - (0, 20 / 64))
+    assert np.abs(tall[:20, 16:48, :2] - over[:, 16:48]).max() < 0.2

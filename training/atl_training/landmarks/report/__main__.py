@@ -60,11 +60,11 @@ def main() -> None:
                 "sync": lambda: lip_sync(stage, spread(films, chosen.sync_clips)),
                 "robustness": lambda: robustness(stage, clips, recordings, chosen.heard),
                 "emotions": lambda: emotions(stage, examples, clips, chosen.heard),
-                "continuity": lambda: continuity(stage, spread(clips, chosen.heard)),
-                "speed": lambda: speed(chosen.speech, heard)}  # fmt: skip
+                "continuity": lambda: continuity(stage, heard),
+                "speed": lambda: speed(chosen.speech, [clip.sound for clip in heard])}  # fmt: skip
     recordings = read_speech(chosen.speech_folder, chosen.heard) if chosen.speech_folder else []
     clips, examples = _read_draft(chosen, "emotions" in parts) if set(parts) & set(OF_DRAFT) else ([], [])
-    heard = [clip.sound for clip in spread(clips, chosen.heard)]
+    heard = spread(clips, chosen.heard)
     films = _read_films(chosen) if {"grid", "sync"} & set(parts) else []
     for part in parts:
         load = host()["load_before"]
