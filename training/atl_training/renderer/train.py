@@ -33,7 +33,7 @@ from atl_training.renderer.net import NOISES, Renderer, Variation, states
 from atl_training.tool import run_tool
 
 LEARNING_RATE, CRITIC_RATE = 1e-3, 2e-4
-CRITIC_LOSS, MATCHING_LOSS = 0.06, 0.04  # at .02 each the mouth kept three quarters of the truth's detail
+CRITIC_LOSS, MATCHING_LOSS = 0.1, 0.06  # at .02 each the mouth kept three quarters of the truth's detail, at .06 and .04 .85
 CRITIC_FROM = 0.2  # share of the steps after which the critic joins: first right, then sharp
 GRADIENT_LIMIT = 1.0  # norm; without normalisation layers a bad batch could throw the net far off
 AVERAGE = 0.997  # of the moving average that is kept: the critic makes single states noisy
