@@ -27,8 +27,7 @@ The networks by themselves, on held-out data and beside their baselines: model c
 [sound to landmarks](../atl_landmark_node/atl_landmark_node/data/README.md) and of the
 [renderer](../atl_diffusion_node/atl_diffusion_node/data/README.md).
 
-Trainings that are compared with each other (ablation, look-ahead, `stream` beside `kflm`) are of the networks' forms **before**:
-the renderer's had no flow, the landmark networks spoke the studio's units. The rest is of what ships.
+The renderer's ablation is of its form **before**: without a flow, on a warp without hair and headroom. The rest is of what ships.
 """
 
 SETS = """
