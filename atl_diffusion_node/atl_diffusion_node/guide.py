@@ -26,7 +26,7 @@ _SUBPIXEL = 4  # fractional bits that OpenCV's drawing takes: sixteenths of a pi
 _LINES = ((JAW, False), (BROW_RIGHT, False), (BROW_LEFT, False), (NOSE, False), (EYE_RIGHT, True), (EYE_LEFT, True))
 
 
-def guide_mask(points: np.ndarray, size: int) -> np.ndarray:
+def guide_mask(points: np.ndarray, size: int, place: tuple[slice, slice] = (slice(None), slice(None))) -> np.ndarray:
     """The guide-noise mask M of a frame: where the landmarks are, noise may change the picture.
 
     M(u) = f + (1 - f) * g(u) / max g,   g(u) = sum_i w_i exp(-|u - p_i|^2 / (2 sigma^2))
@@ -37,14 +37,15 @@ def guide_mask(points: np.ndarray, size: int) -> np.ndarray:
     Args:
         points: (68, 2|3) crop coordinates.
         size: pixels of the crop's side.
+        place: rows and columns wanted; the mouth is among them, so that the largest g of all is (its points weigh most).
 
     Returns:
-        (size, size) float32 in [f, 1].
+        (size, size) float32 in [f, 1], or the part of it.
     """
     grid = (np.arange(size, dtype=np.float32) + 0.5) / size
     xy = np.asarray(points, np.float32)[:, :2]
-    along_x = np.exp(-((grid - xy[:, :1]) ** 2) / (2 * MASK_SIGMA**2))  # (68, S)
-    along_y = np.exp(-((grid - xy[:, 1:]) ** 2) / (2 * MASK_SIGMA**2))  # (68, S)
+    along_y, along_x = (np.exp(-((grid[part] - xy[:, i : i + 1]) ** 2) / (2 * MASK_SIGMA**2))
+                        for part, i in zip(place, (1, 0), strict=True))  # (68, S) each  # fmt: skip
     g = (along_y * POINT_WEIGHT[:, None]).T @ along_x
     return MASK_FLOOR + (1 - MASK_FLOOR) * g / max(float(g.max()), 1e-6)
 

@@ -56,7 +56,7 @@ class View:
 
     def mask(self, points: np.ndarray) -> np.ndarray:
         """The guide-noise mask in it, (H, W) float32."""
-        return guide_mask(points, self.size)[self.place(points)]
+        return guide_mask(points, self.size, self.place(points))
 
 
 FACE, MOUTH = (View(name, window, name == "mouth") for name, window in WINDOWS.items())

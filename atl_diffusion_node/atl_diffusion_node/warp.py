@@ -18,6 +18,7 @@ COLLAR = np.array([(0.3, 0.93), (0.5, 0.95), (0.7, 0.93)])
 """Points under the chin, crop coordinates: neck and clothes stay where a jaw opens, until it comes down upon them."""
 NECK = 0.04  # crop sides, of it that stay between a chin and the collar
 _MARGIN = 1.0 / 128  # the anchors lie just outside, so that every pixel is inside a triangle
+FLAT = 1e-7  # crop areas, twice a triangle's
 _SUBPIXEL = 4
 
 
@@ -79,17 +80,22 @@ class FaceWarp:
         """
         source, target = (np.asarray(points, np.float64)[:, :2] for points in (source, target))
         src, dst = (self.nodes(source, points)[self.triangles] for points in (source, target))  # (n, 3, 2)
-        homogeneous = np.concatenate([dst, np.ones((*dst.shape[:2], 1))], axis=2)
-        flat = np.abs(np.linalg.det(homogeneous)) < 1e-7  # slivers: no area, no pixels; keep the solver happy
-        homogeneous[flat] += np.eye(3) * 1e-3
-        affine = np.linalg.solve(homogeneous, src).astype(np.float32)  # (n, 3, 2): (x, y, 1) @ affine = source xy
+        # In a triangle, x and y of what a pixel takes are linear in its own: solved by Cramer's rule for all of them at once.
+        (ax, ay), (bx, by) = (np.diff(dst[:, [0, side]], axis=1)[:, 0].T for side in (1, 2))
+        area = ax * by - bx * ay
+        area[np.abs(area) < FLAT] = np.inf  # slivers have no pixels; what they would take is of no account
+        offset = src - dst  # relative to itself
+        first, second = (offset[:, side] - offset[:, 0] for side in (1, 2))
+        across = (first * by[:, None] - second * ay[:, None]) / area[:, None]
+        down = (second * ax[:, None] - first * bx[:, None]) / area[:, None]
+        shift = offset[:, 0] - across * dst[:, 0, :1] - down * dst[:, 0, 1:]
+        across, down, shift = (part @ (1, 1j) for part in (across, down, shift))  # x + iy: half the passes over pixels
         owner = np.zeros((above + size, size), np.int32)
         corners = np.round((dst * size + (0, above) - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
         for index, triangle in enumerate(corners):
             cv2.fillConvexPoly(owner, triangle, index, cv2.LINE_8, _SUBPIXEL)
-        affine[:, [0, 1], [0, 1]] -= 1  # relative to itself
-        across, down, shift = np.ascontiguousarray(affine).view(np.complex64)[..., 0].T  # x + iy: half the passes over pixels
-        x, y = ((np.arange(first, size) + 0.5).astype(np.float32) / size for first in (0, -above))
+        x, y = ((np.arange(begin, size) + 0.5).astype(np.float32) / size for begin in (0, -above))
+        across, down, shift = (part.astype(np.complex64) for part in (across, down, shift))
         moved = across.take(owner)
         moved *= x
         along = down.take(owner)
