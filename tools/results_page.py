@@ -2,7 +2,7 @@
 
 Reads docs/clips.json (atl_training.results), docs/results.json (atl_training.evaluate), docs/bag.json (tools/results_bag.py),
 docs/bench.json and docs/bench-avx2.json (atl bench), and, where they are, docs/landmarks.json (atl_training.landmarks.report),
-docs/landmark_arms.json (atl_training.landmarks.arms), docs/renderer.json (atl_training.renderer.report) and
+docs/landmark_arms.json, docs/kflm_arms.json (atl_training.landmarks.arms), docs/renderer.json (atl_training.renderer.report) and
 docs/renderer_arms.json (atl_training.renderer.arms); adds nothing.
 """
 
@@ -27,7 +27,8 @@ The networks by themselves, on held-out data and beside their baselines: model c
 [sound to landmarks](../atl_landmark_node/atl_landmark_node/data/README.md) and of the
 [renderer](../atl_diffusion_node/atl_diffusion_node/data/README.md).
 
-The renderer's ablation is of its form **before**: without a flow, on a warp without hair and headroom. The rest is of what ships.
+Two comparisons are of forms **before**: the renderer's ablation (without a flow, on a warp without hair and headroom), and the
+table of look-aheads (networks that spoke the studio's units). The rest is of what ships.
 """
 
 SETS = """
@@ -225,7 +226,7 @@ def document() -> str:
     """The whole of docs/results.md."""
     files = ("results", "clips", "bag", "bench", "bench-avx2")
     results, clips, recorded, native, avx2 = (json.loads((DOCS / f"{name}.json").read_text()) for name in files)
-    maybe = {name: DOCS / f"{name}.json" for name in ("landmarks", "landmark_arms", "renderer", "renderer_arms")}
+    maybe = {name: DOCS / f"{name}.json" for name in ("landmarks", "landmark_arms", "kflm_arms", "renderer", "renderer_arms")}
     found = {name: json.loads(path.read_text()) for name, path in maybe.items() if path.exists()}
     named = "".join(f"[{name}.json]({name}.json), " for name in found)
     how = {"people": results["portraits"]["ours"]["clips"]} | {key: results[key] for key in ("runtime", "steps", "impostors")}
@@ -233,7 +234,7 @@ def document() -> str:
         INTRODUCTION.format(**native["machine"], landmarks=named),
         SETS.format(clips=max(told["clips"] for told in clips["sets"].values())),
         sets(clips["sets"]), PORTRAITS.format(**how), portraits(results["portraits"]), SILENCE, silence(results["silence"]),
-        landmarks_section(found.get("landmarks", {}), found.get("landmark_arms", [])),
+        landmarks_section(found.get("landmarks", {}), found.get("landmark_arms", []), found.get("kflm_arms", [])),
         renderer_section(found.get("renderer", {})), arms_section(found.get("renderer_arms", {})), bag(recorded),
         SPEED.format(seconds=native["graph"]["seconds"], avx2_seconds=avx2["graph"]["seconds"]),
         bench("As the processor is", native), bench("Without AVX-512", avx2),
