@@ -45,7 +45,7 @@ def guide_mask(points: np.ndarray, size: int, place: tuple[slice, slice] = (slic
     grid = (np.arange(size, dtype=np.float32) + 0.5) / size
     xy = np.asarray(points, np.float32)[:, :2]
     along_y, along_x = (np.exp(-((grid[part] - xy[:, i : i + 1]) ** 2) / (2 * MASK_SIGMA**2))
-                        for part, i in zip(place, (1, 0), strict=True))  # (68, S) each  # fmt: skip
+                        for part, i in zip(place, (1, 0), strict=True))  # (68, rows), (68, columns)  # fmt: skip
     g = (along_y * POINT_WEIGHT[:, None]).T @ along_x
     return MASK_FLOOR + (1 - MASK_FLOOR) * g / max(float(g.max()), 1e-6)
 

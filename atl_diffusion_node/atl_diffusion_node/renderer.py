@@ -23,7 +23,7 @@ pixels know to be gone."""
 SHARPEN, SHARPEN_SIGMA = 0.3, 1.2
 """Share of the detail (crop pixels, Gaussian) that the mouth gets once more where the network changes it: what it must guess, and
 what was interpolated, comes out soft. On five of GRID's TRAINING clips the mouth's sharpness rises from .86 to .95 of the truth's
-for .07 dB; twice as much detail everywhere would cost twice that."""
+for .07 dB (a throwaway script; `renderer.report` has what came of it on held-out ones)."""
 ABOVE = round(HEADROOM * FACE_SIZE)  # rows over the crop: they are warped, but the network doesn't see them
 TOP_FADE = fade_in((np.arange(round(FEATHER * FACE_SIZE), dtype=np.float32) + 0.5) / FACE_SIZE)[:, None, None]
 """Of what the network changes, towards the crop's upper edge, over which the warp goes on."""

@@ -221,7 +221,7 @@ def _check_face(portrait: Portrait) -> None:
     if not (np.isfinite(crop.matrix).all() and crop.scale > 0
             and SMALLEST_CROP_PX <= crop.side_px <= WIDEST_CROP * max(portrait.picture.shape[:2])
             and all(span.start < span.stop for span in portrait.region)):  # fmt: skip
-        raise ValueError("a portrait's crop isn't about its picture")
+        raise ValueError("a portrait's crop isn't near its picture")
     if not (_is_near(neutral) and _moves(neutral)):
         raise ValueError("a portrait's neutral landmarks are no face")
 

@@ -152,9 +152,9 @@ def changed(message, field, value):
 
 @pytest.mark.parametrize("message, sentence", [
     (lambda: bags.landmarks(1, 2, 1e9 * POINTS, FACE.id), "in or near the crop"),  # finite, but nothing ends drawing it
-    (lambda: changed(bags.portrait(FACE), "crop", np.zeros(6)), "crop isn't about its picture"),
-    (lambda: changed(bags.portrait(FACE), "crop", np.full(6, 1e-12)), "crop isn't about its picture"),
-    (lambda: changed(bags.portrait(FACE), "crop", (MATRIX + [0, 0, 50]).ravel()), "crop isn't about its picture"),
+    (lambda: changed(bags.portrait(FACE), "crop", np.zeros(6)), "crop isn't near its picture"),
+    (lambda: changed(bags.portrait(FACE), "crop", np.full(6, 1e-12)), "crop isn't near its picture"),
+    (lambda: changed(bags.portrait(FACE), "crop", (MATRIX + [0, 0, 50]).ravel()), "crop isn't near its picture"),
     (lambda: changed(bags.portrait(FACE), "neutral", np.zeros(204, np.float32)), "no face"),
     (lambda: changed(bags.portrait(FACE), "neutral", np.full(204, 1e9, np.float32)), "no face"),
 ])  # fmt: skip
