@@ -30,7 +30,7 @@ SYNC_FROM = 0.2  # share of the steps after which the critic is listened to: it 
 VISEME_LOSS = 0.1
 BRIDGE_LOSS = 10.0
 """Of an eye distance, a frame's mean over the mouth: a difference of 1 % costs .1. At 30 (3,000 steps, and
-twice the babble with them) gaps of .2 s healed in 160 instead of 220 ms, longer ones no sooner; film was followed a little worse."""
+twice the babble with them) gaps of .2 s healed in 160 instead of 220 ms, longer ones no sooner; film was followed a bit worse."""
 GAP_FRAMES = 1, 26  # of a gap in the sound, from and up to
 RECOVERED_FRAMES = 4  # after a gap, from which on the mouth shall be where it would have been: 160 ms
 
