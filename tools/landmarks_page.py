@@ -11,13 +11,13 @@ INTRODUCTION = """
 ## Sound to landmarks
 
 `python -m atl_training.landmarks.report --draft draft --grid grid_shards --speech-folder SPEECH --out docs/landmarks.json`.
-The stage as it runs: its stream, its OpenVINO graph, its gate. Held-out clips; means over clips with 95 % bootstrap intervals.
+The stage as it runs: its stream, its OpenVINO graph. Held-out clips; means over clips with 95 % bootstrap intervals.
 Distances are in % of the distance between the outer eye corners. "Mean motion" is the mean of the judged clips' own true motion,
 "nearest viseme" knows the phonemes and shows each one's static mouth, "energy jaw" opens the jaw with the loudness. "kflm" is the
 shipped one of 1,200 steps beside our 23,400: for a fair comparison see the end of this section.
 
-No network was trained on these clips, but early stopping looked at them, and so did whoever chose the gate's thresholds: this
-is validation, not a test.
+No network was trained on these clips, but early stopping looked at them, and so did whoever dropped a gate
+that shut the mouth where there seemed to be no speech: this is validation, not a test.
 
 ### What was asked, and what is
 """
@@ -86,7 +86,7 @@ ARMS = """
 ### Trainings that differ in one thing
 
 `python -m atl_training.landmarks.arms RUN ... --out docs/landmark_arms.json` (`docs/kflm_arms.json`): each run's own figures
-on held-out clips, of its best look at them, before the gate; "steps (best)" is what was trained and where the best look was,
+on held-out clips, of its best look at them; "steps (best)" is what was trained and where the best look was,
 "hours" until that.
 """
 

@@ -9,9 +9,9 @@ from atl_face.errors import UserError
 from atl_face.inference import load_openvino
 from atl_face.stream import FRAME_SAMPLES
 from atl_face.topology import ARKIT_52, EYE_LEFT, EYE_RIGHT, WEIGHT, eye_openness
+from atl_landmark_node.delivery import articulation, is_speech, loudness
 from atl_landmark_node.face_model import RIGID, PortraitFace, load_basis, rigid_fit, rotation_matrix
 from atl_landmark_node.features import MELS, log_mel
-from atl_landmark_node.gate import articulation, loudness, speech_gate
 from atl_landmark_node.life import Life
 from atl_landmark_node.model import CURRENT, STYLES
 from atl_landmark_node.stream import LandmarkFrame
@@ -74,7 +74,7 @@ def kflm_landmarks_of(sound: np.ndarray, neutral: np.ndarray, model: KflmModel, 
     """As `stream.landmarks_of`, by the paper's network: landmark frames of a whole sound (n,) float32 at 16 kHz.
 
     Head, blinks and gaze are `life`'s, all else is the network's. It answers with points, so that the frames' weights are the
-    eyes' alone. What it answers to silence is the expression, which stays; what sound adds to that is speech: it is gated and
+    eyes' alone. What it answers to silence is the expression, which stays; what sound adds to that is speech: it is
     scaled by the style as `stream`'s is.
     """
     frames = -(-len(sound) // FRAME_SAMPLES)
@@ -87,12 +87,12 @@ def kflm_landmarks_of(sound: np.ndarray, neutral: np.ndarray, model: KflmModel, 
     moved, probability = model.infer(mel, level, expression)
     silence = log_mel(np.zeros(SILENT_FRAMES * FRAME_SAMPLES, np.float32)).reshape(SILENT_FRAMES, CURRENT, MELS)
     rest = model.infer(silence, level, expression)[0][SILENT_FRAMES // 2]
-    gate = speech_gate(probability)
-    moved = rest + (gate * articulation(expression.style))[:, None, None] * (moved - rest)
+    moved = rest + articulation(expression.style) * (moved - rest)
     moved = moved @ pose.T * face.scale
     opens = eye_openness(neutral)
-    return [_frame(k, face, moved[k], opens, bool(gate[k] > 0.5),
-                   life.step(gate[k] > 0.5, loudness(mel[k]) * gate[k], expression)) for k in range(frames)]  # fmt: skip
+    speaking = [is_speech(p) for p in probability]
+    return [_frame(k, face, moved[k], opens, speaking[k],
+                   life.step(speaking[k], loudness(mel[k]) * probability[k], expression)) for k in range(frames)]  # fmt: skip
 
 
 def _frame(index, face, moved, opens, speaking, life) -> LandmarkFrame:

@@ -8,10 +8,10 @@ import numpy as np
 from atl_face.emotion import Expression
 from atl_face.stream import FRAME_SAMPLES
 from atl_face.topology import SPEECH_WEIGHTS, WEIGHT, eye_openness
+from atl_landmark_node.delivery import articulation, is_speech, loudness
 from atl_landmark_node.expression import expression_weights
 from atl_landmark_node.face_model import PortraitFace, average_neutral
 from atl_landmark_node.features import HOP, MELS, SILENCE, LogMel
-from atl_landmark_node.gate import articulation, loudness, speech_gate
 from atl_landmark_node.life import Life
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, PAST, WINDOW, SpeechModel
 
@@ -117,13 +117,13 @@ class LandmarkStream:
 
     def _frame(self, window: np.ndarray) -> LandmarkFrame:
         spoken, probability, self._state = self._model.step(window, self._state)
-        gate = speech_gate(probability)
-        spoken = spoken * gate * articulation(self.expression.style)
+        spoken = spoken * articulation(self.expression.style)
         if self._blend:
             share = self._blend / (BLEND_FRAMES + 1)
             spoken, self._blend = share * self._from + (1 - share) * spoken, self._blend - 1
         self._spoken = spoken
-        life = self._life.step(gate > 0.5, loudness(window[PAST:PAST + CURRENT]) * gate, self.expression)
+        speaking = is_speech(probability)
+        life = self._life.step(speaking, loudness(window[PAST:PAST + CURRENT]) * probability, self.expression)
         # expressions come and go over a few hundred ms, as faces do
         self._expressed = self._expressed + 0.12 * (expression_weights(self.expression) - self._expressed)
         weights = life.weights + self._expressed
@@ -133,7 +133,7 @@ class LandmarkStream:
         points = self._face.points(weights, life.rotation, life.translation)
         opens = tuple(float(now / rest) for now, rest in zip(eye_openness(points), self._open, strict=True))
         frame = LandmarkFrame(self._index, points, weights, life.rotation, life.translation, opens, life.gaze,
-                              bool(gate > 0.5))  # fmt: skip
+                              speaking)  # fmt: skip
         self._index += 1
         return frame
 

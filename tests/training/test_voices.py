@@ -73,12 +73,12 @@ def test_what_is_said_has_every_sound(tmp_path):
     """English sentences as they are drawn: the rarest of ARPAbet's sounds is no curiosity, and the shares resemble speech's."""
     program_or_skip("espeak-ng")
     rng = np.random.default_rng(0)
-    text = " ".join(random_sentence(rng, validation=False) for _ in range(400))
+    text = " ".join(random_sentence(rng, validation=False) for _ in range(1000))
     command = ["espeak-ng", "-q", "--ipa", "-v", "en-us", text]
     ipa = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     counts = Counter(phonemes.ipa_phones("".join(ipa.split())))
     shares = {name: counts[name] / counts.total() for name in OF_PHONEME if name != "pau"}
-    assert min(shares.values()) > 0.002, sorted(shares.items(), key=lambda item: item[1])[:5]
+    assert min(shares.values()) > 0.0015, sorted(shares.items(), key=lambda item: item[1])[:5]
     assert sum(shares[name] for name in "pbm") > 0.05 and shares["f"] + shares["v"] > 0.02
 
 
@@ -113,10 +113,19 @@ def test_sentences_keep_to_their_split_in_every_language():
             assert all(held_out(random_sentence(rng, validation, language)) == validation for _ in range(20))
 
 
+def test_half_of_what_is_said_in_english_is_never_said_again():
+    rng = np.random.default_rng(2)
+    said = [random_sentence(rng, validation=False) for _ in range(400)]
+    words = Counter(word for sentence in said for word in sentence.lower().rstrip(".?").split())
+    assert sum(count == 1 for count in Counter(said).values()) > 200
+    assert sum(count == 1 for count in words.values()) > 500
+
+
 def test_slow_voices_know_few_sentences_of_their_split():
     for validation in (False, True):
         few = few_sentences("kokoro/jf_alpha", validation)
-        assert len(few) == FEW and all(held_out(sentence) == validation for sentence in few)
+        there_are = sum(held_out(sentence) == validation for sentence in ALL_SENTENCES["en"])
+        assert len(few) == min(FEW, there_are) and all(held_out(sentence) == validation for sentence in few)
     assert few_sentences("kokoro/jf_alpha", False) != few_sentences("kokoro/jm_kumo", False)
     rng = np.random.default_rng(0)
     assert sentence_for(rng, "kokoro/jf_alpha", False) in few_sentences("kokoro/jf_alpha", False)

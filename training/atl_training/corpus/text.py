@@ -1,6 +1,8 @@
-"""What the faces say: hand-written sentences in fourteen languages; English also random commands, numbers and letters."""
+"""What the faces say: hand-written sentences in fourteen languages; English also random words, commands, numbers, letters."""
 
 import hashlib
+import re
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,11 @@ LICENCE = {
     "licence": "CC0-1.0",
     "attribution": "ATL Avatar's sentences.txt, sentences_other.tsv and grammar",
 }
-WRITTEN_SHARE = 0.75  # of the English sentences are written by hand, the others come from the grammar
-FEW = 12  # sentences that a slow voice knows: they are synthesised once and kept
+# of the English sentences; the others come from the grammar. A network learns a few hundred sentences by heart, and what
+# comes next in them: the same voices in other sentences are followed much worse. So half of what is said is never said again.
+WRITTEN_SHARE, WORDS_SHARE = 0.35, 0.5
+FEW = 60  # sentences that a slow voice knows: they are synthesised once and kept
+COMMON_SHARE = 0.4  # of random words: the short ones that speech slurs
 
 
 def _read() -> dict[str, tuple[str, ...]]:
@@ -29,6 +34,10 @@ def _read() -> dict[str, tuple[str, ...]]:
 ALL_SENTENCES = _read()
 SENTENCES = ALL_SENTENCES["en"]
 
+_COMMON = ("the a an of to in on at for with from by and or but not is are was were be been have has had do did will would can "
+           "could may might must this that these those it its he she we you they them him her me my your his our their what "
+           "who where when why how if so as up down out about over under very more most some any all only just then there "
+           "here now back well good new old big small").split()  # fmt: skip
 _ONES = "zero one two three four five six seven eight nine".split()
 _COLOURS = "blue brown white purple pink yellow orange green black beige violet amber".split()
 _VERBS = "put place move bring fetch drop lift push pull show paint wrap".split()
@@ -43,10 +52,30 @@ _LETTERS = "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z".split()
 def random_sentence(rng: np.random.Generator, validation: bool, language: str = "en") -> str:
     """One sentence of the split in a language of ALL_SENTENCES."""
     while True:
-        written = language != "en" or rng.random() < WRITTEN_SHARE
-        sentence = str(rng.choice(ALL_SENTENCES[language])) if written else grammar_sentence(rng)
+        kind = rng.random() if language == "en" else 0
+        written, words = kind < WRITTEN_SHARE, kind >= 1 - WORDS_SHARE
+        sentence = str(rng.choice(ALL_SENTENCES[language])) if written else word_salad(rng) if words else grammar_sentence(rng)
         if held_out(sentence) == validation:
             return sentence
+
+
+def word_salad(rng: np.random.Generator) -> str:
+    """Three to nine random English words, two in five of them common ones: nonsense, but every sound in every company."""
+    words = _dictionary()
+    chosen = [str(rng.choice(_COMMON)) if rng.random() < COMMON_SHARE else words[rng.integers(len(words))]
+              for _ in range(int(rng.integers(3, 10)))]  # fmt: skip
+    if len(chosen) > 5 and rng.random() < 0.3:
+        chosen[2] += ","
+    return " ".join(chosen).capitalize() + ("?" if rng.random() < 0.15 else ".")
+
+
+@lru_cache(1)
+def _dictionary() -> tuple[str, ...]:
+    """The words of CMU's pronouncing dictionary (BSD), as pocketsphinx brings it."""
+    from pocketsphinx import get_model_path
+
+    lines = Path(get_model_path("en-us/cmudict-en-us.dict")).read_text(encoding="utf-8").splitlines()
+    return tuple(word for word in (line.split(" ", 1)[0] for line in lines) if re.fullmatch("[a-z]{3,}", word))
 
 
 def few_sentences(voice: str, validation: bool, language: str = "en") -> list[str]:

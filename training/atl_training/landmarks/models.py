@@ -98,7 +98,7 @@ class StreamTrainee(torch.nn.Module):
         return (made - points[:, -made.shape[1]:, MOUTH].detach()).square().sum(-1).add(1e-8).sqrt().mean()
 
     def displacement(self, utterance: Utterance) -> np.ndarray:
-        """What it moves the average face by, (T, 68, 3) eye distances, ungated."""
+        """What it moves the average face by, (T, 68, 3) eye distances."""
         style = F.one_hot(torch.tensor([utterance.style]), len(STYLES)).float()
         with torch.inference_mode():
             answer = self.net(heard(utterance, self.net.lookahead), style)

@@ -82,7 +82,7 @@ class Stage:
         self._average = average_neutral()
 
     def spoken(self, sound: np.ndarray, style: str | None = None) -> np.ndarray:
-        """Speech weights (T, len(SPEECH_WEIGHTS)) that the stream answers to a whole sound, gate and limits included; in the
+        """Speech weights (T, len(SPEECH_WEIGHTS)) that the stream answers to a whole sound, limits included; in the
         style that is the runtime's own where none is named."""
         frames = landmarks_of(sound, self._average, self.models[style] if style else self.model)
         return np.stack([frame.weights for frame in frames])[:, SPEECH]
