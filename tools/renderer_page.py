@@ -9,14 +9,17 @@ SPOKEN = f"ours from {POSED}"
 INTRODUCTION = """
 ## Landmarks to frames
 
-`python -m atl_training.renderer.report --grid grid_shards --corpus corpus --folder FOLDER --portraits PICTURES --out
-docs/renderer.json`. The default renderer as it runs ({runtime}, {steps} evaluation a frame), whole frames, paste-back included.
-Means over clips with 95 % bootstrap intervals; gains are paired by clip. A clip's first frame is its portrait and isn't judged.
+`python -m atl_training.renderer.report --grid grid_shards --corpus corpus --folder FOLDER --portraits PICTURES --clips 8
+--people 8 --out docs/renderer.json`. The default renderer as it runs ({runtime}, {steps} evaluation a frame), whole frames,
+paste-back included. Means over clips with 95 % bootstrap intervals; gains are paired by clip. A clip's first frame is its
+portrait and isn't judged.
 
 Pictures are judged in a square around the face, fixed over the clip, resized to 128 px: its side is 1.4 times the height of the
 first frame's landmarks. SSIM is of luma. The mouth's box is `atl_face.topology.mouth_box`, tighter than that of the prototype
-whose figures the aims come from; sharpness is the mean ratio of Laplacian energies in it. "Outside" is everything in the square
-but mouth and eyes. Lip gaps of frames are mediapipe's, which also found the driving landmarks of film: that flatters r.
+whose figures the aims come from; sharpness is the mean ratio of Laplacian energies in it. What the mouth's network draws is
+sharpened (`renderer.SHARPEN`), by as much as this measure wanted on GRID's training clips; at the film's own size its sharpness
+is lower ("Clips made anew", above). "Outside" is everything in the square but mouth and eyes. Lip gaps of frames are
+mediapipe's, which also found the driving landmarks of film: that flatters r.
 
 ### What was asked, and what is
 """

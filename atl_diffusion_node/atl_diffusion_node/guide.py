@@ -19,7 +19,7 @@ from atl_face.topology import (
 
 MASK_SIGMA = 4.0 / 128  # crop sides; the paper's Gaussian kernel of 25 at 128 px (its CREMA-D setting) has sigma 4.1 px
 MASK_FLOOR = 0.1  # the paper's: a little noise everywhere, so that no pixel is beyond change
-MOUTH_WEIGHT = 3.0  # the mouth's points count threefold, as its loss does in the paper's landmark stage (0.8 : 0.2)
+MOUTH_WEIGHT = 3.0  # of each of the mouth's points: together they weigh somewhat more than all others (60 : 48)
 POINT_WEIGHT = np.ones(68, np.float32)
 POINT_WEIGHT[MOUTH] = MOUTH_WEIGHT
 _SUBPIXEL = 4  # fractional bits that OpenCV's drawing takes: sixteenths of a pixel

@@ -116,14 +116,13 @@ class FaceRenderer:
         runtime: what evaluates the networks.
         seed: of the guide noise; the same seed, landmarks and runtime give the same frames to the byte on a CPU.
         steps: network evaluations a frame.
-        covers_teeth: paint the line of lips that shut over teeth (`lips.py`); evaluations leave it out of their baseline.
     """
 
-    def __init__(self, runtime: Runtime, seed: int = 0, steps: int = STEPS, covers_teeth: bool = True):
+    def __init__(self, runtime: Runtime, seed: int = 0, steps: int = STEPS):
         self.runtime, self.steps, self.seed = runtime, steps, seed
         self._runtimes = {view: runtime.of(view.name) for view in (FACE, MOUTH)}
         self._full = Effort("full", steps)
-        self.times, self._covers_teeth = StageTimes(), covers_teeth
+        self.times = StageTimes()
         self._warp = FaceWarp(reference_landmarks())
         self._identity: Identity | None = None
         self.reset()
@@ -156,7 +155,7 @@ class FaceRenderer:
             portrait, tall,
             features={view: runtime.identity(to_network(view.picture(crop, neutral)), to_network(view.lines(neutral)))
                       for view, runtime in self._runtimes.items()},
-            lip_line=LipLine.of(crop, neutral) if self._covers_teeth else LipLine(np.zeros(3), 0.0),
+            lip_line=LipLine.of(crop, neutral),
             grey=float(np.percentile(np.ptp(crop.astype(np.float32), axis=2), 99)) < GREY,
             pixels=portrait.picture[rows, columns].astype(np.float32),
             feather=np.repeat(portrait.feather, 3, axis=2),

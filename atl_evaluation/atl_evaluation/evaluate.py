@@ -125,7 +125,7 @@ def _judge_stretch(run: Run, judge: Judge, stretch: Stretch, reference: Referenc
     if count < LEAST_FRAMES:
         return
     still = np.repeat(portrait.picture[None], count, axis=0)
-    warp_only = FaceRenderer(WarpOnly(), covers_teeth=False)
+    warp_only = FaceRenderer(WarpOnly())
     warp_only.set_identity(portrait)
     warped = np.stack([warp_only.render(frame.landmarks.points) for frame in stretch.frames])
     ways = {"": (pictures, seen), "warp only": (warped, track(warped)), "still portrait": (still, _still(portrait, count))}

@@ -124,7 +124,7 @@ def test_hair_goes_with_the_head_beyond_the_crop_without_a_tear(portrait):
     top = portrait.transform.to_portrait(np.array([[0.5, 0.0]]))[0]
     rows = np.arange(portrait.picture.shape[0])[:, None, None]
     ramp = np.broadcast_to(np.clip(rows - int(top[1]) + 128, 0, 255), portrait.picture.shape).astype(np.uint8)
-    renderer = FaceRenderer(WarpOnly(), covers_teeth=False)
+    renderer = FaceRenderer(WarpOnly())
     renderer.set_identity(replace(portrait, picture=ramp))
     down = renderer.render(portrait.neutral + (0, 0.04, 0))[:, int(top[0]), 0].astype(int)
     shift = ramp[:, 0, 0].astype(int) - down

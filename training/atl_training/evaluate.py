@@ -98,7 +98,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     model = SpeechModel(path=arguments.speech)
     renderers = {"ours": FaceRenderer(OpenVinoRuntime(2, folder=arguments.renderer), steps=arguments.steps),
-                 "warp only": FaceRenderer(WarpOnly(), covers_teeth=False)}  # fmt: skip
+                 "warp only": FaceRenderer(WarpOnly())}  # fmt: skip
     said = next((sample.audio for sample in read_shards([arguments.grid]) if sample.held_out), None)
     if said is None:
         raise UserError(f"{arguments.grid} has no held-out clip, so there is nothing to say.")

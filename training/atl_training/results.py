@@ -2,15 +2,14 @@
 
     python -m atl_training.results --set "GRID, one real man" grid_shards --set "synthetic people" corpus --out docs/clips.json
 
-A set is a folder of shards; its held-out clips are judged (all of them, with --all, where none of it was trained on). Values are
-means over clips with 95 % bootstrap intervals. Of a figure that is best at 0, as a lag is, the mean of its size is told, as
-`abs_NAME`: early in one clip and late in the next isn't in step. Impostors are the other people of the set. Distances of sets
-of pictures are of the whole set, so they have no interval.
+A set is a folder of shards; so many of its held-out clips are judged, evenly from all (of all its clips, with --all, where none
+of it was trained on). Values are means over clips with 95 % bootstrap intervals. Of a figure that is best at 0, as a lag is, the
+mean of its size is told, as `abs_NAME`: early in one clip and late in the next isn't in step. Impostors are the other people of
+the set. Distances of sets of pictures are of the whole set, so they have no interval.
 """
 import argparse
 import json
 from functools import partial
-from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -23,9 +22,10 @@ from atl_diffusion_node.runtime import OpenVinoRuntime
 from atl_evaluation.judge import Judge, Truth
 from atl_evaluation.metrics.catalogue import METRICS
 from atl_evaluation.metrics.identity import Embedder, embeddings
-from atl_evaluation.metrics.statistics import bootstrap_interval
 from atl_face.errors import UserError
 from atl_landmark_node.model import SpeechModel
+from atl_training.landmarks.data import spread
+from atl_training.landmarks.report.figures import rounded, with_interval
 from atl_training.likeness import Likeness, Networks, of_sets
 from atl_training.shards import Sample, read_shards
 from atl_training.tool import run_tool
@@ -48,8 +48,8 @@ def main() -> None:
     Networks()  # what isn't installed is told here: a process of the pool that can't begin would be begun again for ever
     embed = Embedder()
     for name, shards in arguments.sets:
-        chosen = (sample for sample in read_shards([Path(shards)]) if is_spoken(sample) and (arguments.all or sample.held_out))
-        clips = list(islice(chosen, arguments.clips))
+        chosen = [sample for sample in read_shards([Path(shards)]) if is_spoken(sample) and (arguments.all or sample.held_out)]
+        clips = spread(chosen, arguments.clips)
         if not clips:
             raise UserError(f"{shards} has no clip to judge: nothing in it is held out; --all judges everything.")
         with get_context("spawn").Pool(arguments.workers, _start, (arguments.renderer, arguments.speech)) as pool:
@@ -57,7 +57,7 @@ def main() -> None:
         rows = summed([clip["rows"] for clip in judged])
         ways = {way: [clip["faces"][way] for clip in judged] for way in rows}
         for way, figures in of_sets([clip["true_faces"] for clip in judged], ways).items():
-            rows[way] |= {figure: [rounded(value), None, None] for figure, value in figures.items()}
+            rows[way] |= {figure: [rounded(value, 4), None, None] for figure, value in figures.items()}
         result.setdefault("sets", {})[name] = {
             "clips": len(judged), "people": len({clip.facts["speaker"] for clip in clips}),
             "pictures": sum(len(clip["true_faces"]) for clip in judged),
@@ -110,13 +110,7 @@ def _with_interval(name: str, values: list[float]) -> tuple[str, list[float | No
     """A figure's name and numbers; of one that is best at 0, of its size."""
     if name in METRICS and METRICS[name].better == 0.0:
         name, values = f"abs_{name}", np.abs(values)
-    finite = [value for value in values if np.isfinite(value)]
-    return name, [rounded(number) for number in (np.mean(finite) if finite else np.nan, *bootstrap_interval(finite))]
-
-
-def rounded(number: float) -> float | None:
-    """For JSON, which has no NaN."""
-    return round(float(number), 4) if np.isfinite(number) else None
+    return name, with_interval(values)
 
 
 if __name__ == "__main__":

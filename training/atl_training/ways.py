@@ -68,7 +68,7 @@ def draw(renderer: FaceRenderer, portrait: Portrait, points: np.ndarray) -> np.n
 
 def made_in_all_ways(clip: Clip, model: SpeechModel, ours: FaceRenderer) -> Iterator[tuple[str, np.ndarray]]:
     """Names and frames (T, H, W, 3): ground truth and still portrait, then warp only and ours for each that drives."""
-    warp_only = FaceRenderer(WarpOnly(), covers_teeth=False)
+    warp_only = FaceRenderer(WarpOnly())
     yield TRUTH, clip.frames
     yield STILL, np.repeat(clip.portrait.picture[None], len(clip.frames), axis=0)
     for driver, points in clip.points(model).items():

@@ -1,4 +1,4 @@
-"""Trainings beside each other that differ in one thing: look-ahead, network, its encoder, sync critic.
+"""Trainings beside each other: look-ahead, sync critic or encoder, and `stream` beside `kflm`, each with its own recipe.
 
     python -m atl_training.landmarks.arms RUN... [--arm NAME MS FOLDER]... --out docs/landmark_arms.json
 

@@ -14,7 +14,8 @@ SPEAKING_LOSS = 0.1
 
 
 class MouthLoss(torch.nn.Module):
-    """The paper's mouth-weighted landmark loss (section 3.1) with velocity, lip gap and closures added."""
+    """The paper's mouth-weighted landmark loss (section 3.1; here .2 over the 48 other points and .8 over the mouth's 20) with
+    velocity, lip gap and closures added."""
 
     def __init__(self):
         super().__init__()

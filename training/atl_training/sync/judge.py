@@ -11,7 +11,6 @@ network's, and from a jaw that follows the loudness. Means over clips with 95 % 
 import argparse
 import json
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -27,7 +26,7 @@ from atl_face.stream import FRAME_SAMPLES
 from atl_face.topology import SPEECH_WEIGHTS
 from atl_landmark_node.face_model import PortraitFace
 from atl_landmark_node.model import SpeechModel
-from atl_training.landmarks.data import Utterance
+from atl_training.landmarks.data import Utterance, spread
 from atl_training.landmarks.fit import SPEECH
 from atl_training.landmarks.judge import energy_jaw
 from atl_training.shards import Sample, read_shards, share_alike
@@ -149,9 +148,9 @@ def main() -> None:
     for name, shards in (("filmed", arguments.grid), ("drawn", arguments.corpus)):
         if shards is None:
             continue
-        held = (s for s in read_shards([shards]) if s.held_out and s.video is not None and not share_alike(s.facts)
-                and s.facts["text"])  # a few of the studio's people say nothing: there is no offset to find
-        result[name] = judge(expert, list(islice(held, arguments.clips)), draws if name == "filmed" else None, arguments.drawn)
+        held = [s for s in read_shards([shards]) if s.held_out and s.video is not None and not share_alike(s.facts)
+                and s.facts["text"]]  # a few of the studio's people say nothing: there is no offset to find
+        result[name] = judge(expert, spread(held, arguments.clips or 0), draws if name == "filmed" else None, arguments.drawn)
         arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     print(table(result))
 

@@ -2,13 +2,12 @@
 
     python -m atl_training.landmarks.report --draft SHARDS --grid SHARDS --speech-folder DIR --out docs/landmarks.json
 
-The draft's held-out clips have people, voices and sentences that no training saw; GRID's are a real man's clips held out by
-clip. `--part` measures some parts anew and keeps the others of the file; `measured` tells by part with which weights, and how
-busy the machine was before. tools/landmarks_page.py makes tables of it.
+The draft's held-out clips have people and sentences that no training saw, some of them voices that none did; GRID's are a real
+man's clips held out by clip. `--part` measures some parts anew and keeps the others of the file; `measured` tells by part with
+which weights, and how busy the machine was before. tools/landmarks_page.py makes tables of it.
 """
 import argparse
 import json
-from itertools import islice
 from pathlib import Path
 
 from tqdm import tqdm
@@ -89,8 +88,7 @@ def _read_draft(chosen: argparse.Namespace, with_examples: bool) -> tuple[list[D
 
 
 def _read_films(chosen: argparse.Namespace) -> list[Sample]:
-    held = (sample for sample in read_shards(chosen.grid) if sample.held_out and is_spoken(sample))
-    films = list(islice(held, chosen.clips or None))
+    films = spread([sample for sample in read_shards(chosen.grid) if sample.held_out and is_spoken(sample)], chosen.clips)
     if not films:
         raise UserError(f"{chosen.grid[0]} has no held-out clip.")
     return films

@@ -1,6 +1,7 @@
 """Held-out people and voices of the studio: the mouth against what speech truly does, closures, teeth; by language and voice."""
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import compress
 
 import numpy as np
 from tqdm import tqdm
@@ -21,21 +22,29 @@ Driver = Callable[[np.ndarray, str, np.ndarray], np.ndarray]
 
 
 def on_draft(stage: Stage, clips: list[DraftClip], teeth: Teeth | None, others: dict[str, Driver]) -> dict:
-    """Per style of motion (rules, real): rows of figures, ours and the baselines; ours by language and voice.
+    """Per style of motion (rules, real): rows of figures, ours (in the clip's own style) and the baselines; `unseen`: the same of
+    those clips alone whose voice no training heard, where there are any; ours by language and voice.
 
     others: more networks to compare, by name.
     """
     result = {}
     for style, group in by_style(clips).items():
         rows = _made(stage, group)
-        figures = {name: _figures(group, made, teeth) for name, made in rows.items()}
-        for name, driver in others.items():
-            points = [driver(clip.sound, style, _NEUTRAL) for clip in tqdm(group, desc=name)]
-            figures[name] = _of_points(group, points)
-        result[style] = {"clips": len(group), "rows": figures}
+        points = {name: [driver(clip.sound, style, _NEUTRAL) for clip in tqdm(group, desc=name)]
+                  for name, driver in others.items()}  # fmt: skip
+        result[style] = _table(group, rows, points, teeth)
+        if any(unseen := [clip.is_new_voice for clip in group]):
+            kept = [{name: list(compress(made, unseen)) for name, made in table.items()} for table in (rows, points)]
+            result[style]["unseen"] = _table(list(compress(group, unseen)), *kept, teeth)
         for kind in ("language", "voice"):
             result[style][f"by_{kind}"] = _grouped(group, rows["ours"], kind)
     return result
+
+
+def _table(clips: list[DraftClip], rows: dict, points: dict, teeth: Teeth | None) -> dict:
+    """The number of clips, and figures by row: of weights (T, n), and of landmarks (T, 68, 3) by clip."""
+    figures = {name: _figures(clips, made, teeth) for name, made in rows.items()}
+    return {"clips": len(clips), "rows": figures | {name: _of_points(clips, made) for name, made in points.items()}}
 
 
 def _made(stage: Stage, clips: list[DraftClip]) -> dict[str, list[np.ndarray]]:

@@ -53,7 +53,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     runtime, model = OpenVinoRuntime(1, folder=chosen.renderer), SpeechModel()
     ours = FaceRenderer(runtime)
-    renderers = {"ours": ours, "warp only": FaceRenderer(WarpOnly(), covers_teeth=False)}
+    renderers = {"ours": ours, "warp only": FaceRenderer(WarpOnly())}
     portrait = load_portrait(default_portrait_path(), HEIGHT_PX)
     measure = {
         "grid": lambda: on_clips(_held_out(chosen.grid, chosen.clips), ours, model, "GRID", spoken=True),
