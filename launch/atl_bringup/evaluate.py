@@ -6,7 +6,8 @@ from pathlib import Path
 
 import cv2
 
-from atl_bringup.graph import avatar_graph, read_parameters
+from atl_bringup.graph import avatar_graph
+from atl_bringup.parameter_file import read_parameters
 from atl_diffusion_node.portrait import load_portrait
 from atl_evaluation.evaluate import evaluate
 from atl_evaluation.judge import Judge

@@ -10,19 +10,18 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
+from atl_bringup.parameter_file import EVERY, NAMESPACE, Parameters, put_over, read_parameters
 from atl_face.errors import UserError
 from atl_face.files import existing_file, file_to_write
 
-NAMESPACE = "/robot_face"
 DISPLAYS = ("web", "window", "file", "none")
 SPENT_S = 0.16
 """What of the playout delay a frame has used when all goes well: its 40 ms of sound, 80 ms of look-ahead, 40 ms to be drawn
 and sent. A frame that is behind the best ones by more than the rest of the delay would not be shown in time."""
 LEAST_DELAY_S = 0.05
 RECORDING_DELAY_S = 60.0  # the most that a frame of a recording may fall behind its sound before it is dropped
-EVERY_NODES_PARAMETERS = ("qos_overrides", "use_sim_time", "autostart", "start_type_description_service")
+NEEDED = {"av": "av", "soxr": "soxr", "soundfile": "soundfile", "openvino": "openvino", "cv2": "opencv-python-headless",
+          "scipy": "scipy", "numpy": "numpy"}  # module -> what pip calls it: without it a stage can't even start  # fmt: skip
 # Exit codes that say why a node ended: anything else is a crash, and the node is started again.
 EXIT_DONE, EXIT_USER_ERROR = 0, 2
 
@@ -75,8 +74,10 @@ def avatar_graph(
     display: str = "",
     out: str = "",
     port: int | str = "",
+    host: str = "",
     loop: bool | None = None,
-    params: str | dict[str, dict[str, object]] = "",
+    namespace: str = "",
+    params: str | Parameters = "",
 ) -> Graph:
     """The graph of the robot's face. Every argument may be empty: then the parameter files decide.
 
@@ -85,37 +86,33 @@ def avatar_graph(
         portrait: a picture file; empty is the shipped synthetic face.
         display: web, window, file or none; `out` implies file.
         out: clip to record; the graph ends when the sound ends.
-        port: TCP port of the page.
+        port, host: TCP port of the page, and the address that it is bound to (0.0.0.0: every one of this machine).
         loop: play the file for ever; None means yes, but not with `out`.
+        namespace: of all nodes and topics; empty is robot_face. Two faces on one machine have two (and two ports).
         params: a parameter YAML that goes over config/avatar.yaml, or the same as {node: {name: value}}.
 
     Raises:
-        UserError: a file that isn't there, a word that isn't known, arguments that contradict one another.
+        UserError: a file or a library that isn't there, a word that isn't known, arguments that contradict one another.
     """
+    _look_for_libraries()
+    namespace = "/" + namespace.strip("/") if namespace else NAMESPACE
     parameters = read_parameters(config_folder() / "avatar.yaml")
-    extra = read_parameters(Path(params)) if isinstance(params, str | Path) and params else params or {}
-    for name, values in extra.items():
-        if name not in parameters:
-            known = ", ".join(parameters)
-            raise UserError(f"There is no node {name!r}: the nodes are {known}.", "bad_parameter")
-        for parameter in values:
-            if parameter not in parameters[name] and str(parameter).split(".")[0] not in EVERY_NODES_PARAMETERS:
-                known = ", ".join(parameters[name])
-                raise UserError(f"{name} has no parameter {parameter!r}: it has {known}.", "bad_parameter")
-        parameters[name].update(values)
-    _set_audio(parameters["audio"], audio, loop, recording=bool(out))
+    extra = read_parameters(Path(params), namespace) if isinstance(params, str | Path) and params else params or {}
+    put_over(parameters, extra)
+    _set_display(parameters["display"], display, out, port, host)
+    recording = parameters["display"]["sink"] == "file"
+    _set_audio(parameters["audio"], audio, loop, recording)
     if portrait:
         parameters["diffusion"]["portrait"] = _existing(portrait, "picture")
-    _set_display(parameters["display"], display, out, port)
     playout_s = parameters["display"]["playout_delay_s"]
-    if parameters["display"]["sink"] == "file":
+    if recording:
         # Nobody watches a recording live: on a machine that is too slow, frames come late, but all of them, and whole.
         parameters["diffusion"] |= {"max_delay_s": RECORDING_DELAY_S, "governor": False}
-    elif "max_delay_s" not in extra.get("diffusion", {}) and isinstance(playout_s, int | float):
+    elif not any("max_delay_s" in extra.get(name, {}) for name in ("diffusion", EVERY)) and isinstance(playout_s, int | float):
         parameters["diffusion"]["max_delay_s"] = max(LEAST_DELAY_S, round(playout_s - SPENT_S, 3))
 
     stages = [
-        _stage(place, name, parameters[name], respawn=not (name == "display" and out))
+        _stage(place, name, namespace, parameters[name], respawn=not (name == "display" and recording))
         for place, name in enumerate(("display", "diffusion", "landmark", "audio"))
     ]
     return Graph(nodes=(*stages, manager(stages)), environment=environment())
@@ -124,7 +121,8 @@ def avatar_graph(
 def manager(stages: list[NodeSpec]) -> NodeSpec:
     """The lifecycle manager that brings `stages` up, as one more node of the graph."""
     order = [spec.full_name for spec in sorted(stages, key=lambda spec: spec.activation)]
-    return NodeSpec("atl_bringup", "lifecycle_manager", "lifecycle_manager", parameters={"nodes": order})
+    name = "lifecycle_manager"
+    return NodeSpec("atl_bringup", name, name, namespace=stages[0].namespace, parameters={"nodes": order})
 
 
 def environment() -> dict[str, str]:
@@ -148,24 +146,18 @@ def config_folder() -> Path:
     return Path(__file__).resolve().parent.parent / "config"
 
 
-def read_parameters(path: Path) -> dict[str, dict[str, object]]:
-    """{node name: {parameter: value}} of a ROS parameter YAML; keys as `/**/audio`."""
-    try:
-        document = yaml.safe_load(path.read_text())
-        return {key.rsplit("/", 1)[-1]: dict(value["ros__parameters"]) for key, value in document.items()}
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Can't read the parameter file {path}: {error}.", "unreadable") from error
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} isn't a ROS parameter file (node name, then ros__parameters, then values).", "unreadable"
-        ) from error
+def _look_for_libraries() -> None:
+    """Raises UserError where a library is missing without which a stage could only be started again and again."""
+    if missing := [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]:
+        raise UserError(f"Python packages are missing: run `pip install {' '.join(missing)}` (docs/ros2.md).", "not_built")
 
 
-def _stage(place: int, name: str, parameters: dict[str, object], respawn: bool) -> NodeSpec:
+def _stage(place: int, name: str, namespace: str, parameters: dict[str, object], respawn: bool) -> NodeSpec:
     return NodeSpec(
         package=f"atl_{name}_node",
         executable="node",
         name=name,
+        namespace=namespace,
         parameters={**parameters, "autostart": False},
         respawn=respawn,
         activation=place,
@@ -190,7 +182,7 @@ def _set_audio(parameters: dict[str, object], audio: str, loop: bool | None, rec
         parameters["loop"] = bool(loop)
 
 
-def _set_display(parameters: dict[str, object], display: str, out: str, port: int | str) -> None:
+def _set_display(parameters: dict[str, object], display: str, out: str, port: int | str, host: str) -> None:
     if display and display not in DISPLAYS:
         raise UserError(f"display is one of {', '.join(DISPLAYS)}, not {display!r}.", "bad_parameter")
     if out and display not in ("", "file"):
@@ -201,6 +193,8 @@ def _set_display(parameters: dict[str, object], display: str, out: str, port: in
         display, parameters["out"] = "file", str(file_to_write(out))
     if display:
         parameters["sink"] = display
+    if host:
+        parameters["host"] = host
     if port != "":
         try:
             parameters["port"] = int(port)

@@ -18,7 +18,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from atl_bringup.bench import SETTLE_S, percentiles
-from atl_bringup.graph import NAMESPACE
+from atl_bringup.parameter_file import NAMESPACE
 from atl_face.stream import FRAME_NS, FRAME_SAMPLES, SAMPLE_RATE
 from atl_landmark_node.stream import LOOKAHEAD_SAMPLES
 from atl_msgs.msg import AudioChunk, FaceLandmarks

@@ -18,7 +18,7 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
 from atl_bringup.bench import percentiles
-from atl_bringup.graph import NAMESPACE
+from atl_bringup.parameter_file import NAMESPACE
 from atl_evaluation.bag import Bag, read_bag
 from atl_evaluation.events import Asked, Chunk, End, Event, Shown
 from atl_face.errors import UserError

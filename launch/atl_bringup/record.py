@@ -18,7 +18,8 @@ from pathlib import Path
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
-from atl_bringup.graph import NAMESPACE, environment
+from atl_bringup.graph import environment
+from atl_bringup.parameter_file import NAMESPACE
 from atl_evaluation.bag import TYPES
 from atl_evaluation.storage import own_types
 from atl_face.errors import UserError

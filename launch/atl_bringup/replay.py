@@ -22,7 +22,8 @@ from pathlib import Path
 import cv2
 
 from atl_bringup import evaluate
-from atl_bringup.graph import NAMESPACE, Graph, avatar_graph, environment, manager, read_parameters
+from atl_bringup.graph import Graph, avatar_graph, environment, manager
+from atl_bringup.parameter_file import NAMESPACE, read_parameters
 from atl_bringup.supervise import supervise
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_evaluation.bag import Bag, read_bag

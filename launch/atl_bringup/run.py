@@ -23,7 +23,9 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--display", default="", choices=DISPLAYS, help="default: web, or file with --out")
     parser.add_argument("--out", default="", metavar="CLIP.mp4", help="record; the graph ends with the sound")
     parser.add_argument("--port", default="", help="TCP port of the page; default: 8080")
+    parser.add_argument("--host", default="", help="the page's address; default: 127.0.0.1; 0.0.0.0: seen from elsewhere")
     parser.add_argument("--loop", action=argparse.BooleanOptionalAction, help="play the file for ever")
+    parser.add_argument("--namespace", default="", help="of nodes and topics; default: robot_face")
     parser.add_argument("--params", default="", metavar="FILE.yaml", help="over the shipped parameters")
     parser.set_defaults(main=main)
 
@@ -36,7 +38,9 @@ def main(chosen: argparse.Namespace) -> int:
             display=chosen.display,
             out=chosen.out,
             port=chosen.port,
+            host=chosen.host,
             loop=chosen.loop,
+            namespace=chosen.namespace,
             params=chosen.params,
         )
     )

@@ -1,4 +1,5 @@
-"""ros2 launch atl_bringup avatar.launch.py audio:=… portrait:=… display:=… out:=… port:=… loop:=… params:=…
+"""ros2 launch atl_bringup avatar.launch.py audio:=… portrait:=… display:=… out:=… port:=… host:=…
+loop:=… namespace:=… params:=…
 
 Turns the description in atl_bringup.graph into launch actions; every decision is there. A mistake is an exception here:
 launch prints its sentence, ends everything and exits with 1 (it has no other way to a code that isn't 0).
@@ -23,7 +24,9 @@ ARGUMENTS = {
     "display": "web, window, file or none; empty: web, or file where out is given",
     "out": "clip to record; the graph ends with its sound",
     "port": "TCP port of the page; empty: 8080",
+    "host": "address of the page; empty: 127.0.0.1, this machine alone; 0.0.0.0: every one that it has",
     "loop": "true or false: play the file for ever; empty: true unless out is given",
+    "namespace": "of nodes and topics; empty: robot_face",
     "params": "parameter YAML over config/avatar.yaml",
 }
 RESPAWN_DELAY_S = 0.5

@@ -6,7 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from atl_bringup.graph import RECORDING_DELAY_S, avatar_graph, config_folder, environment, read_parameters
+from atl_bringup import graph as graph_module
+from atl_bringup.graph import RECORDING_DELAY_S, avatar_graph, config_folder, environment
+from atl_bringup.parameter_file import read_parameters
 from atl_face.errors import UserError
 
 STAGES = ("audio", "landmark", "diffusion", "display")
@@ -83,6 +85,47 @@ def test_mistakes_are_refused_in_one_sentence(arguments, sentence):
     with pytest.raises(UserError, match=sentence) as error:
         avatar_graph(**arguments)
     assert "\n" not in str(error.value)
+
+
+def test_two_faces_on_one_machine_have_a_namespace_each():
+    graph = avatar_graph(audio="silence", namespace="left/face", port=8081, host="0.0.0.0")
+    assert {spec.namespace for spec in graph.nodes} == {"/left/face"}
+    assert graph.node("lifecycle_manager").parameters["nodes"][0] == "/left/face/display"
+    assert graph.node("display").parameters["host"] == "0.0.0.0"
+
+
+def test_a_section_for_all_nodes_goes_to_those_that_have_the_parameter(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/**: {ros__parameters: {use_sim_time: true, seed: 5}}\n/**/audio: {ros__parameters: {pause_s: 1.0}}\n"
+                    "audio: {ros__parameters: {voice: de}}\n")  # fmt: skip
+    graph = avatar_graph(params=str(file))
+    assert all(graph.node(stage).parameters["use_sim_time"] for stage in STAGES)
+    assert graph.node("landmark").parameters["seed"] == graph.node("diffusion").parameters["seed"] == 5
+    assert "seed" not in graph.node("display").parameters
+    audio = graph.node("audio").parameters
+    assert (audio["pause_s"], audio["voice"]) == (1.0, "de"), "two sections of one node are both heard"
+    file.write_text("/**: {ros__parameters: {sead: 5}}")
+    with pytest.raises(UserError, match="No node has a parameter 'sead'"):
+        avatar_graph(params=str(file))
+
+
+def test_a_section_for_another_robots_node_is_refused(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("/other_robot/audio: {ros__parameters: {pause_s: 1.0}}")
+    with pytest.raises(UserError, match="/other_robot/audio.*nodes are in /robot_face"):
+        avatar_graph(params=str(file))
+    assert avatar_graph(params=str(file), namespace="other_robot").node("audio").parameters["pause_s"] == 1.0
+
+
+def test_a_recording_that_a_parameter_file_asks_for_ends_as_well(tmp_path):
+    graph = avatar_graph(params={"display": {"sink": "file", "out": str(tmp_path / "clip.mp4")}})
+    assert not graph.node("display").respawn and graph.node("audio").parameters["loop"] is False
+
+
+def test_a_missing_library_is_told_before_anything_starts(monkeypatch):
+    monkeypatch.setitem(graph_module.NEEDED, "nosuch_module", "nosuch-package")
+    with pytest.raises(UserError, match="pip install nosuch-package"):
+        avatar_graph(audio="silence")
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "audio: 3", "{", "audio: {ros__parameters: 3}"])

@@ -38,7 +38,8 @@ def parameters_of(node, context) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"display": "none", "port": "9000"}, {"audio": "mic"}, {"out": "clip.mp4"}]
+    "arguments", [{}, {"display": "none", "port": "9000"}, {"audio": "mic"}, {"out": "clip.mp4"},
+                  {"namespace": "left", "host": "0.0.0.0"}]
 )
 def test_both_ways_build_the_same_graph(arguments):
     from launch.actions import SetEnvironmentVariable
