@@ -72,17 +72,18 @@ class MicrophoneSource(LiveQueue):
 
     def close(self) -> None:
         self._shut()
+        self.problem, self._tries, self._next_try_ns = "", 0, None
         super().close()
 
     def _open(self, now_ns: int) -> None:
         try:
             sounddevice = self._load()
-        except (ImportError, OSError):
-            self._retry_later(
-                now_ns,
-                "The microphone needs PortAudio, which is not installed: "
-                "run `apt install libportaudio2`, or use a sound file as the source.",
-            )
+        except ImportError:
+            self._retry_later(now_ns, "The microphone needs sounddevice: run `pip install sounddevice`, or use a sound file.")
+            return
+        except OSError:
+            self._retry_later(now_ns, "The microphone needs PortAudio, which is not installed: "
+                                      "run `apt install libportaudio2`, or use a sound file as the source.")  # fmt: skip
             return
         except Exception as error:  # PortAudioError, which can't be named before the module is there
             self._retry_later(now_ns, f"The sound system can't be started ({_line(error)}): is it running? Trying again.")

@@ -3,6 +3,7 @@ chunks."""
 
 import sys
 import threading
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
@@ -54,16 +55,16 @@ class AudioNode(AtlNode):
         self._audio_end = self.advertise(AudioChunk, "audio_end", latched())
         self._expression = self.advertise(Expression, "expression", reliable(10))
         self._worn = WornExpression(self._expression.publish, Expression())
-        self._entities = [
-            self.subscribe(Expression, "expression", self._worn.hear, reliable(10)),
-            self.create_service(Trigger, "interrupt", self._interrupt),
-            ActionServer(
-                self, Say, "say", self._execute_say, cancel_callback=lambda _: CancelResponse.ACCEPT
-            ),
-            self.create_timer(SERVICE_S, self._look_after),
+        server = ActionServer(self, Say, "say", self._execute_say, cancel_callback=lambda _: CancelResponse.ACCEPT)
+        self._made = [
+            (self.destroy_subscription, self.subscribe(Expression, "expression", self._worn.hear, reliable(10))),
+            (self.destroy_service, self.create_service(Trigger, "interrupt", self._interrupt)),
+            (ActionServer.destroy, server),
+            (self.destroy_timer, self.create_timer(SERVICE_S, self._look_after, clock=self.steady)),
         ]
         if isinstance(self._source, TopicSource):
-            self._entities.append(self.subscribe(AudioChunk, "audio_in", self._hear, reliable(100)))
+            hears = self.subscribe(AudioChunk, "audio_in", self._hear, reliable(100))
+            self._made.append((self.destroy_subscription, hears))
 
     def activate(self) -> None:
         self._stream.held = self.value("source") == "file"
@@ -74,6 +75,8 @@ class AudioNode(AtlNode):
     def deactivate(self) -> None:
         self._halt.set()
         self._pacer.join()
+        if self._source.live:
+            self._source.close()  # a microphone is open while the node is active, and only then
 
     def cleanup(self) -> None:
         if self._stream is None:
@@ -83,8 +86,8 @@ class AudioNode(AtlNode):
         self._worker.shutdown(cancel_futures=True)
         for _, _, done in self._jobs:
             done.cancel()
-        for entity in self._entities:
-            entity.destroy()
+        for destroy, entity in self._made:  # through the node: rclpy's executor must know that they are gone
+            destroy(entity)
         for publisher in (self._audio, self._audio_end, self._expression):
             self.destroy_publisher(publisher)
         self._stream = None
@@ -116,9 +119,7 @@ class AudioNode(AtlNode):
         if kind == "silence":
             return SilentSource()
         if not path:
-            raise UserError(
-                "The source is `file`, but no file is given: set `path` to a sound file.", "no_file"
-            )
+            raise UserError("The source is `file`, but no file is given: set `path` to a sound file.", "no_file")
         return FileSource(path, self.value("loop"))
 
     def _now_ns(self) -> int:
@@ -141,9 +142,7 @@ class AudioNode(AtlNode):
 
     def _hear(self, message: AudioChunk) -> None:
         samples = samples_of(message.samples)
-        self._source.push(
-            message.stream_id, message.first_sample, message.sample_rate, samples, self._now_ns()
-        )
+        self._source.push(message.stream_id, message.first_sample, message.sample_rate, samples, time.monotonic_ns())
 
     def _interrupt(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         for job, _, _ in self._jobs:
@@ -164,7 +163,8 @@ class AudioNode(AtlNode):
     def _look_after(self) -> None:
         """Twenty times a second: devices, and what is being said."""
         problem = self._source.problem
-        self._source.service(self._now_ns())
+        if self.is_active:
+            self._source.service(time.monotonic_ns())
         if self._source.problem and self._source.problem != problem:
             self.get_logger().error(self._source.problem)
         self._jobs = [entry for entry in self._jobs if not self._follow(*entry)]

@@ -30,7 +30,7 @@ class Source(Protocol):
         """Lose what waits, where sound can't wait; called after a stall."""
 
     def service(self, now_ns: int) -> None:
-        """Called a few times a second, off the path of the sound: look after devices."""
+        """Called a few times a second, off the path of the sound: look after devices; `now_ns` of a clock that never jumps."""
 
     def interrupt(self) -> None:
         """Stop what is being said: a file ends, what waits in a queue is thrown away."""
@@ -44,7 +44,7 @@ class Source(Protocol):
         """Samples of silence that filled up the last chunk of a source that has ended."""
 
     def close(self) -> None:
-        """Give devices back."""
+        """Give devices back; a live source's `service` takes them again."""
 
 
 class SilentSource:

@@ -42,6 +42,8 @@ BELOW = ("less is drawn than configured, to keep the frame rate: end other work 
 class DiffusionNode(AtlNode):
     """Hears `landmarks`; publishes `portrait`, `image_raw` and `image_raw/compressed`; offers `set_portrait`."""
 
+    input = "landmarks"
+
     def __init__(self):
         super().__init__("diffusion", PARAMETERS, namespace="/robot_face")
         self._subscription = None
@@ -137,6 +139,7 @@ class DiffusionNode(AtlNode):
         return response
 
     def _draw(self, message: FaceLandmarks) -> None:
+        self.heard()
         if message.stream_id != self._stream_id:
             self._stream_id, self._expected = message.stream_id, message.frame_index
             self._lateness.restart()

@@ -140,7 +140,7 @@ class OnnxRuntime(_GraphRuntime):
         try:
             import onnxruntime
         except ImportError as error:
-            raise UserError(f"ONNX Runtime can't be loaded ({error}): run `pip install onnxruntime`, or take --device cpu.",
+            raise UserError(f"ONNX Runtime can't be loaded ({error}): run `pip install onnxruntime`, or set `device` to cpu.",
                             "no_onnxruntime") from error  # fmt: skip
         if precision == "bf16":
             raise UserError("ONNX Runtime computes in f32 or int8 here, not in bf16.", "no_bf16")
@@ -178,7 +178,7 @@ class TorchRuntime:
         from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder
 
         if device == "cuda" and not torch.cuda.is_available():
-            raise UserError("No CUDA device can be used here; take --device cpu.", "no_cuda")
+            raise UserError("No CUDA device can be used here; set `device` to cpu.", "no_cuda")
         self._torch, self._device, self._folder, self._compiled = torch, device, folder or Path(str(DATA)), compiled
         self.view, self.window = view, WINDOWS[view]
         weights = load_file(self._folder / view / "renderer.safetensors")

@@ -29,6 +29,8 @@ EXIT_FAILED = 1
 class DisplayNode(AtlNode):
     """Subscribes to `image_raw`, `audio` and `audio_end`; publishes `audio_playout`."""
 
+    input = "image_raw"
+
     def __init__(self):
         super().__init__("display", PARAMETERS, namespace="/robot_face")
         self._sink: Sink | None = None
@@ -114,6 +116,7 @@ class DisplayNode(AtlNode):
             self._record(self._recorder.take_audio, *chunk)
 
     def _take_image(self, message: Image) -> None:
+        self.heard()
         try:
             picture, self._problem = picture_of(message, self._bridge), ""
         except UserError as error:
@@ -151,7 +154,7 @@ class DisplayNode(AtlNode):
         if self._recorder.complete:
             self._end_recording()
         else:
-            self._end_timer = self.create_timer(self.value("end_timeout_s"), self._end_recording)
+            self._end_timer = self.create_timer(self.value("end_timeout_s"), self._end_recording, clock=self.steady)
 
     def _end_recording(self) -> None:
         if self.stopped.done():

@@ -69,6 +69,7 @@ class Playout:
         self._frames: list[Frame] = []
         self._last_frame_ns: int | None = None  # media time of the frame that is shown
         self._last_shown_ns: int | None = None  # when it was shown
+        self._now_ns: int | None = None  # of the last tick
         self._sound_late_ns = 0
         self._fresh_from_ns: int | None = None  # frames before it are of an interrupted stream
         self._hurry = False
@@ -105,6 +106,10 @@ class Playout:
     def tick(self, now_ns: int) -> tuple[list[Slot], Frame | None]:
         """The sound that has become due since the last tick, and the frame to show from now on, if it
         changes."""
+        if self._now_ns is not None and now_ns < self._now_ns - MAX_BEHIND_NS:  # the clock was set back
+            self._frames.clear()
+            self._last_frame_ns = self._last_shown_ns = self._fresh_from_ns = None
+        self._now_ns = now_ns
         return self._due_sound(now_ns - self.delay_ns), self._due_frame(now_ns)
 
     def next_due_ns(self) -> int | None:

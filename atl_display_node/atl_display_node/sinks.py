@@ -73,7 +73,7 @@ def make_sink(kind: str, host: str, port: int, max_viewers: int, fullscreen: boo
         try:
             from atl_display_node.web import WebSink
         except ImportError as error:
-            sentence = f"The page can't be served ({error}): run `pip install aiohttp aiortc`, or use sink:=window."
+            sentence = f"The page can't be served ({error}): run `pip install aiohttp aiortc`, or set the display to window."
             raise UserError(sentence, "no_web") from error
         return WebSink(host, port, max_viewers)
     if kind == "window":

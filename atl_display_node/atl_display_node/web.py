@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import threading
 from pathlib import Path
+from socket import gethostname
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -22,6 +23,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # hosts that are bound to every address -> the loopback's
 HEARTBEAT_S = 5.0  # a browser that vanished without a word is noticed after two of them
 START_TIMEOUT_S = 10.0
 
@@ -101,6 +103,8 @@ class WebSink:
             await site.start()
             port = runner.addresses[0][1]
             self.address = page_address(self._host, port)
+            if self._host in EVERYWHERE:
+                self.address += f" (from elsewhere: http://{gethostname()}:{port})"
         except OSError as error:
             self._error = error
             self._stop.set()
@@ -141,21 +145,23 @@ class WebSink:
 
 def page_address(host: str, port: int) -> str:
     """What to open in this machine's browser: bound to every address, the page is at the loopback's, too."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    host = EVERYWHERE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _is_own_page(request: web.Request) -> bool:
     """False for pages of other sites: they could otherwise look on through a visitor's browser.
 
-    The Origin must be our own, and the Host an address or localhost: a foreign name that resolves to this
+    The Origin must be our own, and the Host an address or this machine's own name: a foreign name that resolves to this
     machine (DNS rebinding) would else count as our own.
     """
     origin, host = request.headers.get("Origin"), urlsplit(f"//{request.host}")
     if origin is not None and urlsplit(origin).netloc != request.host:
         return False
-    if host.hostname in ("localhost", None) or host.hostname.endswith(".local"):
-        return host.hostname is not None
+    if host.hostname is None:
+        return False
+    if host.hostname in ("localhost", gethostname().lower()) or host.hostname.endswith(".local"):
+        return True
     try:
         ipaddress.ip_address(host.hostname)
     except ValueError:

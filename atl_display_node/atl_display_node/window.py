@@ -38,14 +38,14 @@ class WindowSink:
             self._pygame = pygame = importlib.import_module("pygame")
         except ImportError as error:
             raise UserError(
-                "The window needs pygame: run `pip install pygame`, or use sink:=web.", "no_pygame"
+                "The window needs pygame: run `pip install pygame`, or set the display to web.", "no_pygame"
             ) from error
         try:
             pygame.display.init()
             flags = pygame.FULLSCREEN if self._fullscreen else pygame.RESIZABLE
             pygame.display.set_mode((0, 0) if self._fullscreen else self._size, flags)
         except pygame.error as error:
-            sentence = f"No window can be opened here ({error}): set DISPLAY or WAYLAND_DISPLAY, or use sink:=web."
+            sentence = f"No window can be opened here ({error}): set DISPLAY or WAYLAND_DISPLAY, or set the display to web."
             raise UserError(sentence, "no_display") from error
         pygame.display.set_caption(TITLE)
         pygame.mouse.set_visible(not self._fullscreen)
@@ -99,7 +99,10 @@ class WindowSink:
         """A loudspeaker where there is one; its absence is no reason to stop."""
         try:
             sounddevice = importlib.import_module("sounddevice")
-        except (ImportError, OSError):
+        except ImportError:
+            self._sound_problem = "off: sounddevice is missing (pip install sounddevice)"
+            return
+        except OSError:
             self._sound_problem = "off: PortAudio is missing (apt install libportaudio2)"
             return
         except Exception as error:  # PortAudioError, which can't be named before the module is there

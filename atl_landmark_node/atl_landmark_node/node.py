@@ -31,6 +31,8 @@ TIMES_KEPT = 1500  # frames (one minute) that the figures in the diagnostics are
 class LandmarkNode(AtlNode):
     """Hears `audio`, `audio_end`, `portrait` and `expression`; publishes `landmarks`."""
 
+    input = "audio"
+
     def __init__(self):
         super().__init__("landmark", PARAMETERS, namespace="/robot_face")
         self._entities = []
@@ -93,6 +95,7 @@ class LandmarkNode(AtlNode):
             self.get_logger().warning(f"An expression was ignored: {error}")
 
     def _hear(self, chunk: AudioChunk) -> None:
+        self.heard()
         if chunk.sample_rate != SAMPLE_RATE:
             problem = f"Sound of {chunk.sample_rate} Hz is ignored; publish {SAMPLE_RATE} Hz, or let the audio node resample."
             if problem != self._problem:

@@ -6,11 +6,13 @@ A stage gives its `PARAMETERS` and overrides `configure`, `activate`, `deactivat
 
 from __future__ import annotations
 
+import time
 import traceback
 from enum import IntEnum
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
@@ -22,6 +24,7 @@ from atl_node.params import AUTOSTART, Parameter, Value
 from atl_node.qos import reliable
 from atl_node.run import EXIT_USER_ERROR, Stoppable
 
+SILENT_S = 2.0  # without input, an active stage warns
 AUTOSTART_DELAY_S = 0.05  # lets discovery begin before a model load blocks the executor
 
 
@@ -41,9 +44,14 @@ class AtlNode(Stoppable, LifecycleNode):
         name: node name.
         parameters: declarations of the stage; `autostart` is added.
 
+    Attributes:
+        input: the topic that an active stage lives on; it calls `heard` whenever something came on it. Empty: none.
+
     Raises:
         UserError: a parameter given at the start isn't allowed.
     """
+
+    input = ""
 
     def __init__(self, name: str, parameters: list[Parameter], **kwargs):
         super().__init__(name, **kwargs)
@@ -57,9 +65,11 @@ class AtlNode(Stoppable, LifecycleNode):
             raise UserError(f"{name}: {error}.", "bad_parameter") from error
         self.add_on_set_parameters_callback(self._check_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", reliable(10))
-        self.create_timer(1.0, self._publish_diagnostics)
+        self._heard_at = time.monotonic()
+        self.steady = Clock(clock_type=ClockType.STEADY_TIME)  # for timers that go on where /clock stands still
+        self.create_timer(1.0, self._publish_diagnostics, clock=self.steady)
         if self.value("autostart"):
-            self._starter = self.create_timer(AUTOSTART_DELAY_S, self._autostart)
+            self._starter = self.create_timer(AUTOSTART_DELAY_S, self._autostart, clock=self.steady)
 
     # What a stage overrides. All run in the executor's thread.
 
@@ -85,6 +95,10 @@ class AtlNode(Stoppable, LifecycleNode):
         """Value of a declared parameter, now."""
         return self.get_parameter(name).value
 
+    def heard(self) -> None:
+        """Something came on the topic `input`."""
+        self._heard_at = time.monotonic()
+
     @property
     def is_active(self) -> bool:
         """True between activation and deactivation."""
@@ -106,6 +120,7 @@ class AtlNode(Stoppable, LifecycleNode):
         return self._transition(self.configure, super().on_configure, state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.heard()
         return self._transition(self.activate, super().on_activate, state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -163,7 +178,12 @@ class AtlNode(Stoppable, LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         state = self._state_machine.current_state[1]
-        level, message, figures = self.diagnostics() if state == "active" else (Level.OK, state, {})
+        level, message, figures = self.diagnostics() if state == "active" else (Level.WARN, f"not active, but {state}", {})
+        silent_s = time.monotonic() - self._heard_at
+        if level < Level.ERROR and self.input and silent_s > SILENT_S:
+            level, message = Level.WARN, f"nothing has come on `{self.input}` for {silent_s:.0f} s"
+        if self.get_parameter("use_sim_time").value and not self.get_clock().now().nanoseconds:
+            level, message = Level.WARN, "`use_sim_time` is on, but nothing comes on /clock: time stands still"
         self._tell(level, message, figures)
 
     def _tell(self, level: Level, message: str, figures: dict[str, object]) -> None:

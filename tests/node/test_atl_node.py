@@ -161,7 +161,7 @@ def test_diagnostics_tell_state_figures_and_refusals(make):
                 return found[0]
         raise AssertionError([status.message for status in heard])
 
-    assert wait_for("unconfigured").name == "/test/probe"
+    assert wait_for("not active, but unconfigured").name == "/test/probe"
     node.trigger_configure()
     node.trigger_activate()
     refused = wait_for("No activate today: come back tomorrow.")
