@@ -1,9 +1,10 @@
 """The lifecycle manager: configures all nodes at once, activates them in order, brings restarted ones back.
 
 It asks each node for its state and takes the next step towards `active`. A node that was started again says
-`unconfigured`, so bringing up and bringing back are the same thing. A node that refuses a step, and then still is
-where it was, ends the manager with EXIT_REFUSED, and with it the graph: the node itself has said why. A node with a
-bug in a step ends by itself and is started again.
+`unconfigured`, so bringing up and bringing back are the same thing; one that an operator has deactivated is activated
+again, too: who wants to drive the nodes himself runs them without the manager. A node that refuses a step, and then
+still is where it was, ends the manager with EXIT_REFUSED, and with it the graph: the node itself has said why. A node
+with a bug in a step ends by itself and is started again.
 
 Answers can be lost (a client that a restarted node has not discovered yet) and overtake one another (two services are
 two queues). So a step counts as lost only when two questions that were asked after it were answered without it; and
@@ -30,8 +31,10 @@ from atl_node.run import Stoppable, run_node
 TICK_S = 0.1  # between looks while a node isn't active
 WATCH_S = 0.5  # between looks while all are; so a restarted node is noticed within a second
 UNANSWERED_S = 1.0  # a question to a process that died is never answered: ask again
+SILENT_AFTER = 10  # questions in a row without an answer; then it is told that a node hangs
 LOST_AFTER = 2  # questions answered before a step's answer; then that answer won't come
 EXIT_REFUSED = 2
+FINALIZED = "finalized"
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Managed:
     step: Future | None = None  # a transition that hasn't been answered
     step_from: str = ""  # the state in which it was asked for
     overtaken: int = 0  # questions asked after the step and answered before it
+    unanswered: int = 0  # questions in a row
 
 
 class LifecycleManager(Stoppable, Node):
@@ -104,7 +108,9 @@ class LifecycleManager(Stoppable, Node):
         if node.asked is not None:
             if waited_s > UNANSWERED_S:
                 node.get_state.remove_pending_request(node.asked)
-                node.asked = None
+                node.asked, node.unanswered = None, node.unanswered + 1
+                if node.unanswered == SILENT_AFTER:
+                    self.get_logger().warning(f"{node.name} doesn't answer: it hangs, or the machine is overloaded")
             return
         settled = node.state == "active" or node.step is not None
         found = node.get_state.service_is_ready() and node.change_state.service_is_ready()
@@ -117,7 +123,7 @@ class LifecycleManager(Stoppable, Node):
     def _hear_state(self, node: Managed, answer: Future) -> None:
         if answer is not node.asked:
             return
-        node.asked = None
+        node.asked, node.unanswered = None, 0
         if node.step is not None:
             node.overtaken += 1
             if node.overtaken < LOST_AFTER:
@@ -125,7 +131,9 @@ class LifecycleManager(Stoppable, Node):
             node.change_state.remove_pending_request(node.step)
             node.step = None
         state = answer.result().current_state.label
-        if node.state == "active" and state != "active":
+        if state == FINALIZED and node.state != state:
+            self.get_logger().warning(f"{node.name} was shut down: it stays so until its process is started again")
+        elif node.state == "active" and state != "active":
             self.get_logger().info(f"{node.name} is {state}: bringing it back")
             sweep()
         node.state = state

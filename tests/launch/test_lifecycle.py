@@ -146,3 +146,18 @@ def test_a_refusal_ends_the_graph(face, manager):
     assert not manager.stopped.done()
     face.tell_state()
     assert manager.stopped.result() == lifecycle.EXIT_REFUSED
+
+
+def test_a_node_that_was_shut_down_or_hangs_is_told_once(face, manager, monkeypatch):
+    told = []
+    monkeypatch.setattr(manager.get_logger(), "warning", told.append)
+    bring_up(face, manager)
+    for _ in range(60):
+        face.tick()
+    assert len(told) == 1 and "/face doesn't answer" in told[0]
+    face.state = "finalized"
+    for _ in range(12):
+        face.tick()
+        while face.questions.pending:
+            face.tell_state()
+    assert len(told) == 2 and "/face was shut down" in told[1] and not face.steps.pending
