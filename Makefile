@@ -1,19 +1,19 @@
 # ATL Avatar: `make avatar` is the whole way from a fresh machine to a talking face.
 .PHONY: help setup avatar test training results lint clean
 .DEFAULT_GOAL := help
-export PYTHON AUDIO PORTRAIT OUT PORT HOST DATA GRID FOLDER PORTRAITS
+export PYTHON AUDIO PORTRAIT OUT PORT DATA GRID FOLDER PORTRAITS
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 	@echo
-	@echo 'make avatar AUDIO=speech.wav|mic PORTRAIT=face.jpg OUT=clip.mp4 PORT=8080 HOST=0.0.0.0   (each may be left out)'
+	@echo 'make avatar AUDIO=speech.wav|mic PORTRAIT=face.jpg OUT=clip.mp4 PORT=8080   (each may be left out)'
 
 setup: ## Virtual environment, pinned requirements, workspace; nothing to do the second time
 	@tools/setup.sh
 
 avatar: setup ## Start the whole graph and print the address of the page with the talking face
 	@.venv/bin/atl run $${AUDIO:+--audio "$$AUDIO"} $${PORTRAIT:+--portrait "$$PORTRAIT"} \
-	  $${OUT:+--out "$$OUT"} $${PORT:+--port "$$PORT"} $${HOST:+--host "$$HOST"}
+	  $${OUT:+--out "$$OUT"} $${PORT:+--port "$$PORT"}
 
 test: setup ## All tests
 	@.venv/bin/atl-python -m pytest tests

@@ -111,7 +111,8 @@ def landmarks_section(figures: dict, arms: list[dict], beside: list[dict]) -> st
         if told := figures.get("draft", {}).get(style):
             true_mm = told["rows"]["ground truth"].get("teeth", {}).get("true_mm")
             new = told.get("unseen")
-            heard = f", {new['clips']} of them in voices that none heard" if new else ", in a voice that training heard"
+            heard = ", in a voice that training heard" if style == "real" else ""
+            heard = f", {new['clips']} of them in voices that none heard" if new else heard
             parts += [DRAFT.format(clips=told["clips"], how=how, voices=heard, true_mm=true_mm), motion_table(told["rows"])]
             parts += [f"Those {new['clips']} alone:\n", motion_table(new["rows"])] if new else []
             parts.append(voices(told))

@@ -8,7 +8,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from rclpy.action import ActionServer, CancelResponse
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
@@ -43,8 +43,7 @@ class AudioNode(AtlNode):
 
     def configure(self) -> None:
         self._source = self._make_source()
-        # An id that no earlier life of this node has used, so that nobody takes its chunks for more of an old
-        # stream.
+        # no earlier life of this node has used this id: nobody shall take its chunks for more of an old stream
         first_stream_id = self._now_ns() // 1_000_000_000 & 0x7FFFFFFF
         self._stream = SoundStream(self._source, first_stream_id, self.value("pause_s"))
         self._lateness_ms: deque[float] = deque(maxlen=LATENESS_KEPT)
@@ -55,16 +54,15 @@ class AudioNode(AtlNode):
         self._audio_end = self.advertise(AudioChunk, "audio_end", latched())
         self._expression = self.advertise(Expression, "expression", reliable(10))
         self._worn = WornExpression(self._expression.publish, Expression())
-        server = ActionServer(self, Say, "say", self._execute_say, cancel_callback=lambda _: CancelResponse.ACCEPT)
+        asked = {"goal_callback": self._consider_say, "cancel_callback": lambda _: CancelResponse.ACCEPT}
         self._made = [
             (self.destroy_subscription, self.subscribe(Expression, "expression", self._worn.hear, reliable(10))),
             (self.destroy_service, self.create_service(Trigger, "interrupt", self._interrupt)),
-            (ActionServer.destroy, server),
+            (ActionServer.destroy, ActionServer(self, Say, "say", self._execute_say, **asked)),
             (self.destroy_timer, self.create_timer(SERVICE_S, self._look_after, clock=self.steady)),
         ]
         if isinstance(self._source, TopicSource):
-            hears = self.subscribe(AudioChunk, "audio_in", self._hear, reliable(100))
-            self._made.append((self.destroy_subscription, hears))
+            self._made.append((self.destroy_subscription, self.subscribe(AudioChunk, "audio_in", self._hear, reliable(100))))
 
     def activate(self) -> None:
         self._stream.held = self.value("source") == "file"
@@ -76,7 +74,7 @@ class AudioNode(AtlNode):
         self._halt.set()
         self._pacer.join()
         if self._source.live:
-            self._source.close()  # a microphone is open while the node is active, and only then
+            self._source.close()  # an inactive node hears nothing: its microphone is given back, what waits is dropped
 
     def cleanup(self) -> None:
         if self._stream is None:
@@ -93,14 +91,9 @@ class AudioNode(AtlNode):
         self._stream = None
 
     def diagnostics(self) -> tuple[Level, str, dict[str, object]]:
-        figures = {
-            "source": self.value("source"),
-            "stream_id": self._stream.stream_id,
-            "chunks": self._published,
-            "late_ms_p99": round(float(np.percentile(list(self._lateness_ms) or [0.0], 99)), 2),
-            "chunks_given_up": self._stream.gap_chunks,
-            "chunks_lost": self._source.lost,
-        }
+        late_ms = round(float(np.percentile(list(self._lateness_ms) or [0.0], 99)), 2)
+        figures = {"source": self.value("source"), "stream_id": self._stream.stream_id, "chunks": self._published,
+                   "late_ms_p99": late_ms, "chunks_given_up": self._stream.gap_chunks, "chunks_lost": self._source.lost}
         if not self._pacer.is_alive():  # its traceback was printed; a new process begins anew
             self.finish(1)
             return Level.ERROR, "the pacing thread has stopped", figures
@@ -141,6 +134,8 @@ class AudioNode(AtlNode):
             wait_s = LOOK_S if due_ns is None else min(LOOK_S, max(0.0, (due_ns - self._now_ns()) / 1e9))
 
     def _hear(self, message: AudioChunk) -> None:
+        if not self.is_active:
+            return
         samples = samples_of(message.samples)
         self._source.push(message.stream_id, message.first_sample, message.sample_rate, samples, time.monotonic_ns())
 
@@ -150,6 +145,12 @@ class AudioNode(AtlNode):
         self._stream.interrupt()
         response.success, response.message = True, f"Silent from stream {self._stream.stream_id} on."
         return response
+
+    def _consider_say(self, _) -> GoalResponse:
+        if self.is_active:
+            return GoalResponse.ACCEPT
+        self.get_logger().warning("`say` is refused: the audio node is not active; activate it first.")
+        return GoalResponse.REJECT
 
     async def _execute_say(self, goal_handle) -> Say.Result:
         goal, done = goal_handle.request, Future(executor=self.executor)
@@ -161,7 +162,7 @@ class AudioNode(AtlNode):
         return Say.Result(ok=job.ok, duration=job.elapsed_s, message=job.message)
 
     def _look_after(self) -> None:
-        """Twenty times a second: devices, and what is being said."""
+        """Devices, and what is being said."""
         problem = self._source.problem
         if self.is_active:
             self._source.service(time.monotonic_ns())

@@ -12,6 +12,7 @@ from atl_face.stream import CHUNK_SAMPLES, FRAME_NS
 SLOT_NS = CHUNK_SAMPLES * SAMPLE_NS  # sound is given out in pieces of 20 ms
 MAX_BEHIND_NS = 1_000_000_000  # after a longer stall what was missed is skipped instead of played fast
 MAX_FRAMES = 64  # more can't wait usefully: 2.5 s
+MAX_AHEAD_NS = MAX_FRAMES * FRAME_NS  # a frame of a later time is of before the clock was set back
 STARVED_NS = 500_000_000  # with nothing shown for so long a late frame is better than a frozen face
 LOUD = 100  # int16; a queued sound below it (-50 dBFS) is silence, and dropping it isn't an interruption
 RETIRED_KEPT = 16  # old stream ids remembered, so that a straggler of an interrupted stream isn't heard
@@ -95,6 +96,8 @@ class Playout:
         """Take a picture (H, W, 3) uint8; it may come in any order."""
         if self._fresh_from_ns is not None and media_time_ns < self._fresh_from_ns:
             self.counts.stale += 1
+        elif self._now_ns is not None and media_time_ns > self._now_ns + MAX_AHEAD_NS:
+            self.counts.skipped += 1
         elif self._last_frame_ns is not None and media_time_ns <= self._last_frame_ns:
             self.counts.late += 1
         else:
@@ -107,8 +110,7 @@ class Playout:
         """The sound that has become due since the last tick, and the frame to show from now on, if it
         changes."""
         if self._now_ns is not None and now_ns < self._now_ns - MAX_BEHIND_NS:  # the clock was set back
-            self._frames.clear()
-            self._last_frame_ns = self._last_shown_ns = self._fresh_from_ns = None
+            self._begin_anew()
         self._now_ns = now_ns
         return self._due_sound(now_ns - self.delay_ns), self._due_frame(now_ns)
 
@@ -118,6 +120,14 @@ class Playout:
         if self._frames:
             due.append(self._frames[0].media_time_ns)
         return min(due) + self.delay_ns if due else None
+
+    def _begin_anew(self) -> None:
+        """Forget what waits, and where the streams were; sound goes on being counted."""
+        self._frames.clear()
+        self._sound.clear()
+        self._retired.clear()
+        self._stream_id = self._cursor_ns = self._last_frame_ns = self._last_shown_ns = self._fresh_from_ns = None
+        self._hurry = False
 
     def _change_stream(self, stream_id: int, media_time_ns: int) -> None:
         if any(_is_loud(samples) for _, samples in self._sound):

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import ipaddress
 import threading
+from errno import EADDRINUSE
 from pathlib import Path
 from socket import gethostname
 from urllib.parse import urlsplit
@@ -55,7 +56,9 @@ class WebSink:
             raise UserError("The web page didn't start within 10 s: the machine is overloaded.", "web_failed")
         if self._error is not None:
             place, reason = f"port {self._port} of {self._host}", self._error.strerror or self._error
-            sentence = f"The page can't use {place} ({reason}): end what uses it, or choose another `port`."
+            taken = self._error.errno == EADDRINUSE
+            advice = "end what uses it, or choose another `port`" if taken else "choose another `host` or `port`"
+            sentence = f"The page can't use {place} ({reason}): {advice}."
             raise UserError(sentence, "port_in_use")
 
     def hear(self, samples: np.ndarray, media_time_ns: int) -> None:

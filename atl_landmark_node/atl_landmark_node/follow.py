@@ -27,7 +27,8 @@ class ChunkFollower:
 
     def push(self, stream_id: int, first_sample: int, samples: np.ndarray) -> Iterator[LandmarkFrame]:
         """Frames that a chunk of 16 kHz float32 samples completes; `first_sample` is its place in its stream."""
-        if stream_id != self.stream_id:
+        again = first_sample + len(samples) < self._expected - LONGEST_BRIDGE  # `ros2 bag play --loop`: the same once more
+        if stream_id != self.stream_id or again:
             self.stream_id, self._total = stream_id, None
             self._join(first_sample)
         missing = first_sample - self._expected

@@ -30,7 +30,7 @@ MOTION = 0.25  # eye distances that an output of 1 moves a point: what a wide ja
 
 ALL_SHARE, MOUTH_SHARE = 0.2, 0.8  # the paper's
 POINT_LOSS = 100.0  # points are in eye distances: a still face is off by 0.001 in squares, and Adam's epsilon is not far
-SPEAKING_LOSS = 0.02  # gates silence and no more: its 0.7 nats at the start are a seventh of a still face's loss
+SPEAKING_LOSS = 0.02  # tells silence and no more: its 0.7 nats at the start are a seventh of a still face's loss
 
 
 class LocalAttention(nn.Module):

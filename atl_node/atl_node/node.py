@@ -180,9 +180,9 @@ class AtlNode(Stoppable, LifecycleNode):
         state = self._state_machine.current_state[1]
         level, message, figures = self.diagnostics() if state == "active" else (Level.WARN, f"not active, but {state}", {})
         silent_s = time.monotonic() - self._heard_at
-        if level < Level.ERROR and self.input and silent_s > SILENT_S:
+        if state == "active" and level < Level.ERROR and self.input and silent_s > SILENT_S:
             level, message = Level.WARN, f"nothing has come on `{self.input}` for {silent_s:.0f} s"
-        if self.get_parameter("use_sim_time").value and not self.get_clock().now().nanoseconds:
+        if level < Level.ERROR and self.get_parameter("use_sim_time").value and not self.get_clock().now().nanoseconds:
             level, message = Level.WARN, "`use_sim_time` is on, but nothing comes on /clock: time stands still"
         self._tell(level, message, figures)
 

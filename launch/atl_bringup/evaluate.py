@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 
 from atl_bringup.graph import avatar_graph
-from atl_bringup.parameter_file import read_parameters
+from atl_bringup.parameter_file import namespace_of, read_parameters
 from atl_diffusion_node.portrait import load_portrait
 from atl_evaluation.evaluate import evaluate
 from atl_evaluation.judge import Judge
@@ -45,7 +45,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def options_of(chosen: argparse.Namespace) -> dict[str, object]:
     """The arguments of `atl_evaluation.evaluate.evaluate` that `add_options` asked for: files are read, and refused, here."""
-    parameters = read_parameters(existing_file(chosen.params, "parameter file")) if chosen.params else {}
+    path = existing_file(chosen.params, "parameter file") if chosen.params else None
+    parameters = read_parameters(path, namespace_of(chosen.namespace)) if path else {}
     avatar_graph(audio="topic", display="none", params=parameters)  # refuses names that no node has
     return {"conditions": read_conditions(chosen.conditions), "parameters": parameters, "driven_by": chosen.driven_by,
             "namespace": chosen.namespace, "judge": Judge(with_identity=chosen.identity),

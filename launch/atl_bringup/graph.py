@@ -6,11 +6,18 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from atl_bringup.parameter_file import EVERY, NAMESPACE, Parameters, put_over, read_parameters
+from atl_bringup.parameter_file import (
+    NAMESPACE,
+    Parameters,
+    config_folder,
+    has,
+    namespace_of,
+    read_parameters,
+    shipped_parameters,
+)
 from atl_face.errors import UserError
 from atl_face.files import existing_file, file_to_write
 
@@ -95,10 +102,17 @@ def avatar_graph(
         UserError: a file or a library that isn't there, a word that isn't known, arguments that contradict one another.
     """
     _look_for_libraries()
-    namespace = "/" + namespace.strip("/") if namespace else NAMESPACE
-    parameters = read_parameters(config_folder() / "avatar.yaml")
+    namespace = namespace_of(namespace)
+    parameters = shipped_parameters()
     extra = read_parameters(Path(params), namespace) if isinstance(params, str | Path) and params else params or {}
-    put_over(parameters, extra)
+    for name, values in extra.items():
+        if name not in parameters:
+            raise UserError(f"There is no node {name!r}: the nodes are {', '.join(parameters)}.", "bad_parameter")
+        for parameter in values:
+            if not has(parameters[name], parameter):
+                known = ", ".join(parameters[name])
+                raise UserError(f"{name} has no parameter {parameter!r}: it has {known}.", "bad_parameter")
+        parameters[name].update(values)
     _set_display(parameters["display"], display, out, port, host)
     recording = parameters["display"]["sink"] == "file"
     _set_audio(parameters["audio"], audio, loop, recording)
@@ -108,7 +122,7 @@ def avatar_graph(
     if recording:
         # Nobody watches a recording live: on a machine that is too slow, frames come late, but all of them, and whole.
         parameters["diffusion"] |= {"max_delay_s": RECORDING_DELAY_S, "governor": False}
-    elif not any("max_delay_s" in extra.get(name, {}) for name in ("diffusion", EVERY)) and isinstance(playout_s, int | float):
+    elif "max_delay_s" not in extra.get("diffusion", {}) and isinstance(playout_s, int | float):
         parameters["diffusion"]["max_delay_s"] = max(LEAST_DELAY_S, round(playout_s - SPENT_S, 3))
 
     stages = [
@@ -135,15 +149,6 @@ def environment() -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",  # small matrices: its threads spin on the cores that the network needs
         "PYTHONUNBUFFERED": "1",  # messages appear when they are made
     }
-
-
-def config_folder() -> Path:
-    """Folder of avatar.yaml and fastdds.xml: installed where the workspace is, else beside the sources."""
-    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
-        folder = Path(prefix, "share", "atl_bringup", "config")
-        if prefix and folder.is_dir():
-            return folder
-    return Path(__file__).resolve().parent.parent / "config"
 
 
 def _look_for_libraries() -> None:

@@ -110,7 +110,7 @@ class LifecycleManager(Stoppable, Node):
                 node.get_state.remove_pending_request(node.asked)
                 node.asked, node.unanswered = None, node.unanswered + 1
                 if node.unanswered == SILENT_AFTER:
-                    self.get_logger().warning(f"{node.name} doesn't answer: it hangs, or the machine is overloaded")
+                    self.get_logger().warning(f"{node.name} doesn't answer: it hangs, or still loads what it needs")
             return
         settled = node.state == "active" or node.step is not None
         found = node.get_state.service_is_ready() and node.change_state.service_is_ready()

@@ -9,7 +9,6 @@ import argparse
 import json
 import math
 import os
-import re
 import shutil
 import sys
 import time
@@ -19,7 +18,7 @@ from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLi
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from atl_bringup.graph import environment
-from atl_bringup.parameter_file import NAMESPACE
+from atl_bringup.parameter_file import NAMESPACE, namespace_of
 from atl_evaluation.bag import TYPES
 from atl_evaluation.storage import own_types
 from atl_face.errors import UserError
@@ -209,6 +208,7 @@ def _positive(text: str) -> float:
 
 
 def _namespace(text: str) -> str:
-    if not re.fullmatch(r"(?!.*__)(/[A-Za-z_]\w*)+", namespace := f"/{text.strip('/')}", re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is no namespace: give one like {NAMESPACE}")
-    return namespace
+    try:
+        return namespace_of(text or "/")
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from error

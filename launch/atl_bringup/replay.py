@@ -118,7 +118,7 @@ def replay(path: Path, out: Path, chosen: argparse.Namespace) -> dict[str, objec
 def graph_for(bag: Bag, out: Path, portrait: Path | None, params: Path | None) -> Graph:
     """The graph without its audio node, on the bag's clock, showing the bag's face at its size."""
     shown = bag.of(Shown)
-    parameters = {name: {"use_sim_time": True} for name in ("landmark", "diffusion", "display")}
+    parameters = {name: {} for name in ("landmark", "diffusion", "display")}
     if shown:
         face = shown[0].portrait
         parameters["diffusion"]["output_size"] = face.picture.shape[0]
@@ -127,9 +127,11 @@ def graph_for(bag: Bag, out: Path, portrait: Path | None, params: Path | None) -
         else:
             portrait = out / "portrait.png"
             cv2.imwrite(str(portrait), cv2.cvtColor(face.picture, cv2.COLOR_RGB2BGR))
-    for name, values in (read_parameters(params) if params else {}).items():
+    for name, values in (read_parameters(params, bag.namespace) if params else {}).items():
         if name != "audio":
             parameters.setdefault(name, {}).update(values)
+    for values in parameters.values():
+        values["use_sim_time"] = True
     whole = avatar_graph(audio="topic", portrait=str(portrait or ""), display="none", params=parameters)
     stages = [node for node in whole.nodes if node.activation is not None and node.name != "audio"]
     return Graph((*stages, manager(stages)), whole.environment)

@@ -161,6 +161,37 @@ def test_stragglers_of_an_old_stream_are_not_heard():
     assert set(np.concatenate([slot.samples for _, slot in slots])) == {0, 1000}
 
 
+@pytest.mark.parametrize("interrupted_first", [True, False])
+def test_an_interrupt_beside_a_clock_that_is_set_back_freezes_nothing(interrupted_first):
+    playout, base_ms = Playout(0.3), 100_000
+
+    def at(now_ms, stream, n, value):
+        playout.push_audio(stream, n * 320, now_ms * MS, chunk_of(n, value))
+        playout.push_frame(now_ms * MS, PICTURE)
+        return playout.tick(now_ms * MS)
+
+    for n in range(50):
+        at(base_ms + n * 20, 1, n, 9000)
+    if interrupted_first:
+        playout.push_audio(2, 0, (base_ms + 1000) * MS, chunk_of(0, 0))
+    playout.tick(40_000 * MS)
+    playout.push_audio(3, 0, 40_000 * MS, chunk_of(0, 9000))
+    playout.push_audio(4, 0, 40_020 * MS, chunk_of(0, 0))  # an interrupt: frames are shown as they come
+    playout.push_frame((base_ms + 900) * MS, PICTURE)  # was still on its way
+    playout.tick(40_020 * MS)
+    shown = sum(at(40_040 + n * 20, 4, n + 1, 0)[1] is not None for n in range(100))
+    assert shown > 80
+
+
+def test_a_bag_that_is_played_again_is_heard_again():
+    playout, heard = Playout(0.3), 0
+    for _ in range(2):
+        for n in range(100):
+            playout.push_audio(1 if n < 50 else 2, n % 50 * 320, (5000 + n * 20) * MS, chunk_of(n, 9000))
+            heard += sum(slot.samples.any() for slot in playout.tick((5000 + n * 20) * MS)[0])
+    assert heard > 120  # 300 ms are lost wherever a stream begins
+
+
 @pytest.mark.parametrize("jump_ms", [30_000, -30_000])
 def test_a_jump_of_the_clock_stops_neither_the_sound_nor_the_face(jump_ms):
     playout = Playout(0.3)

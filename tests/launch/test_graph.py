@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 
 from atl_bringup import graph as graph_module
-from atl_bringup.graph import RECORDING_DELAY_S, avatar_graph, config_folder, environment
-from atl_bringup.parameter_file import read_parameters
+from atl_bringup.graph import RECORDING_DELAY_S, avatar_graph, environment
+from atl_bringup.parameter_file import config_folder, read_parameters
 from atl_face.errors import UserError
 
 STAGES = ("audio", "landmark", "diffusion", "display")
@@ -79,6 +79,7 @@ def test_a_parameter_file_goes_over_the_shipped_one_and_arguments_over_both(tmp_
         ({"port": "http"}, "port is a number"),
         ({"params": "nosuch.yaml"}, "nosuch.yaml"),
         ({"params": {"nose": {}}}, "no node 'nose'"),
+        ({"namespace": "my face"}, "'my face' is no namespace"),
     ],
 )
 def test_mistakes_are_refused_in_one_sentence(arguments, sentence):
@@ -104,8 +105,10 @@ def test_a_section_for_all_nodes_goes_to_those_that_have_the_parameter(tmp_path)
     assert "seed" not in graph.node("display").parameters
     audio = graph.node("audio").parameters
     assert (audio["pause_s"], audio["voice"]) == (1.0, "de"), "two sections of one node are both heard"
+    file.write_text("/**: {ros__parameters: {seed: 5}}\n/**/diffusion: {ros__parameters: {seed: 7}}\n")
+    assert read_parameters(file) == {"landmark": {"seed": 5}, "diffusion": {"seed": 7}}
     file.write_text("/**: {ros__parameters: {sead: 5}}")
-    with pytest.raises(UserError, match="No node has a parameter 'sead'"):
+    with pytest.raises(UserError, match="no node has a parameter 'sead'"):
         avatar_graph(params=str(file))
 
 

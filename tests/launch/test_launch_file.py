@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from atl_bringup.graph import avatar_graph, config_folder
+from atl_bringup.graph import avatar_graph
+from atl_bringup.parameter_file import config_folder
 from atl_bringup.supervise import find_executable
 
 WHERE = "isn't on the package index: only a ROS 2 installation has it"

@@ -11,7 +11,7 @@ from atl_landmark_node.face_model import RIGID
 
 FACE = slice(0, 68)
 MAX_LAG = 3  # frames, 120 ms: syllables come every 200 to 250 ms, and further away a gap matches its neighbours
-FLAT = 1e-9  # a standard deviation below this is no motion
+FLAT = 1e-5  # eye distances, a thousandth of a pixel: a standard deviation below this is no motion
 BLINK_SHARE = 0.5  # eyes open less than this share of their median count as a blink
 
 

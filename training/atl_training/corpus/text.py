@@ -12,7 +12,7 @@ from atl_training.splits import held_out
 LICENCE = {
     "what": "spoken text: the project's own sentences",
     "licence": "CC0-1.0",
-    "attribution": "ATL Avatar's sentences.txt, sentences_other.tsv and grammar",
+    "attribution": "ATL Avatar's sentences.txt, sentences_other.tsv and grammar; single words of CMU's pronouncing dictionary",
 }
 # of the English sentences; the others come from the grammar. A network learns a few hundred sentences by heart, and what
 # comes next in them: the same voices in other sentences are followed much worse. So half of what is said is never said again.
@@ -79,7 +79,8 @@ def _dictionary() -> tuple[str, ...]:
 
 
 def few_sentences(voice: str, validation: bool, language: str = "en") -> list[str]:
-    """The FEW sentences of the split that a slow voice knows: others for every voice, always the same ones."""
+    """FEW written sentences of the split that a slow voice knows, always the same; other ones for every voice, but where the
+    split has no more than FEW, as validation has."""
     mine = [sentence for sentence in ALL_SENTENCES[language] if held_out(sentence) == validation]
     return sorted(mine, key=lambda sentence: hashlib.sha256(f"{voice}/{sentence}".encode()).digest())[:FEW]
 
