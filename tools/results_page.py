@@ -26,9 +26,6 @@ Made by `tools/results_page.py` from [clips.json](clips.json), [results.json](re
 The networks by themselves, on held-out data and beside their baselines: model cards of
 [sound to landmarks](../atl_landmark_node/atl_landmark_node/data/README.md) and of the
 [renderer](../atl_diffusion_node/atl_diffusion_node/data/README.md).
-
-Two comparisons are of forms **before**: the renderer's ablation (without a flow, on a warp without hair and headroom), and the
-table of look-aheads (networks that spoke the studio's units). The rest is of what ships.
 """
 
 SETS = """

@@ -8,11 +8,11 @@ from atl_face.inference import load_openvino
 from atl_face.topology import SPEECH_WEIGHTS
 from atl_landmark_node.features import MELS
 
-PAST = 8  # feature frames (10 ms each) before a landmark frame that its window reaches back to; the GRU remembers more
+PAST = 8  # feature frames (10 ms each) before a landmark frame that its window reaches back to; the GRUs remember more
 CURRENT = 4  # feature frames of the landmark frame itself: 40 ms
 LOOKAHEAD = 8  # feature frames after it: 80 ms; lips move before their sound is heard
 WINDOW = PAST + CURRENT + LOOKAHEAD
-STATE = 384  # the GRU's width
+STATE, LAYERS = 384, 2  # width of a GRU, and how many remember
 OUTPUTS = len(SPEECH_WEIGHTS) + 1  # weights, and whether there is speech
 STYLES = ("rules", "real")  # whose articulation: the corpus's rules, or a real speaker's (GRID s1)
 
@@ -33,7 +33,7 @@ class SpeechModel:
 
     def start(self) -> np.ndarray:
         """The state before any sound."""
-        return np.zeros((1, STATE), np.float32)
+        return np.zeros((1, LAYERS * STATE), np.float32)
 
     def step(self, window: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
         """Weights (len(SPEECH_WEIGHTS),) in [0, 1], probability of speech, next state; window (WINDOW, MELS)."""

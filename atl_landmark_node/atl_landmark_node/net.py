@@ -1,7 +1,9 @@
 """The sound-to-weights network in torch, for training and export; at run time `model.SpeechModel` runs its ONNX graph.
 
-A window of log-mel features (120 ms back, 80 ms ahead of a frame's end) passes two convolutions, then a GRU that
-remembers the utterance. Causal but for the look-ahead, one step a landmark frame, 1.7 M parameters.
+A window of log-mel features (120 ms back, 80 ms ahead of a frame's end) passes two convolutions, then two GRUs that
+remember the utterance; the second's answer is added to the first's (He et al., "Deep Residual Learning", 2016), by shares that
+begin at 0 (Bachlechner et al., "ReZero is All You Need", 2021). Causal but for the look-ahead, one step a landmark frame, 2.6 M
+parameters.
 
 Whether lips meet is a decision, and an average of open and shut is neither: one output is the probability that they do, and
 where it is high the weights that open the mouth are scaled down until the gap is TIGHT (`LipShutter`).
@@ -12,7 +14,7 @@ from torch import nn
 from atl_face.topology import LIP_PAIRS, SPEECH_WEIGHTS, WEIGHT
 from atl_landmark_node.face_model import load_basis
 from atl_landmark_node.features import MELS, SILENCE
-from atl_landmark_node.model import CURRENT, LOOKAHEAD, PAST, STATE, STYLES
+from atl_landmark_node.model import CURRENT, LAYERS, LOOKAHEAD, PAST, STATE, STYLES
 
 WEIGHTS = len(SPEECH_WEIGHTS)
 REACH = 1.1
@@ -69,13 +71,15 @@ class SpeechNet(nn.Module):
         self.taps = (window - 5) // 2 + 1 - 2  # outputs of the convolutions over one window
         self.front = nn.Sequential(nn.Linear(width * self.taps, STATE), nn.ReLU(), nn.Dropout(dropout))
         self.gru = nn.GRU(STATE + len(STYLES), STATE, batch_first=True)
+        self.second = nn.GRU(STATE, STATE, batch_first=True)
+        self.share = nn.Parameter(torch.zeros(STATE))  # of the second's answer
         self.head = nn.Sequential(nn.Linear(2 * STATE + len(STYLES), STATE), nn.ReLU(), nn.Dropout(dropout),
                                   nn.Linear(STATE, WEIGHTS + 2))  # fmt: skip
         nn.init.constant_(self.head[-1].bias, -2.0)  # faces rest near zero weight
         self.shutter = LipShutter()
 
     def step(self, window, state, style):
-        """One frame: (B, WINDOW, MELS), (B, STATE), (B, styles) -> answer (B, OUTPUTS) in [0, 1], next state."""
+        """One frame: (B, WINDOW, MELS), (B, LAYERS STATE), (B, styles) -> answer (B, OUTPUTS) in [0, 1], next state."""
         hidden, heard = self.hear(window, state, style)
         return self._shut(*self.parts(hidden))[:, 0], heard[:, -1]
 
@@ -87,21 +91,24 @@ class SpeechNet(nn.Module):
         return self._shut(*self.parts(self.utter(features, style)[0]))
 
     def utter(self, features, style, state=None):
-        """What the network makes of sound that begins after a silence: see `hear`. `state` (B, STATE): of sound before it."""
+        """What the network makes of sound that begins after a silence: see `hear`. `state` (B, LAYERS STATE): of
+        sound before it."""
         silence = features.new_full((features.shape[0], PAST, MELS), SILENCE)
-        state = features.new_zeros(len(features), STATE) if state is None else state
+        state = features.new_zeros(len(features), LAYERS * STATE) if state is None else state
         return self.hear(torch.cat([silence, features], 1), state, style)
 
     def hear(self, features, state, style):
-        """(B, window + 4 (T - 1), MELS) -> what answers come from (B, T, 2 STATE + styles), states (B, T, STATE).
+        """(B, window + 4 (T - 1), MELS) -> what answers come from (B, T, 2 STATE + styles), states (B, T, LAYERS STATE).
 
         Windows overlap, so they share their convolutions.
         """
         seen = self.conv(features.transpose(1, 2)).unfold(2, self.taps, CURRENT // 2)  # (B, W, T, taps)
         seen = self.front(seen.permute(0, 2, 1, 3).flatten(2))  # (B, T, STATE)
         styles = style[:, None].expand(-1, seen.shape[1], -1)
-        heard, _ = self.gru(torch.cat([seen, styles], 2), state[None])
-        return torch.cat([seen, heard, styles], 2), heard
+        first, second = state[None].split(STATE, 2)
+        heard, _ = self.gru(torch.cat([seen, styles], 2), first.contiguous())
+        deeper, _ = self.second(heard, second.contiguous())
+        return torch.cat([seen, heard + self.share * deeper, styles], 2), torch.cat([heard, deeper], 2)
 
     def parts(self, hidden):
         """Logits of the speech weights (B, T, n), of whether there is speech (B, T), and of whether the lips meet (B, T)."""

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from atl_landmark_node.features import MELS
-from atl_landmark_node.model import LOOKAHEAD, STATE, STYLES, WINDOW
+from atl_landmark_node.model import LAYERS, LOOKAHEAD, STATE, STYLES, WINDOW
 from atl_landmark_node.net import SpeechNet
 
 TOLERANCE = 1e-4
@@ -25,7 +25,7 @@ def export(net: SpeechNet, path: Path) -> None:
     net.eval()
     if net.lookahead != LOOKAHEAD:
         return  # of an experiment: the runtime hears LOOKAHEAD ahead
-    example = (torch.randn(1, WINDOW, MELS), torch.randn(1, STATE).tanh(), torch.eye(len(STYLES))[:1])
+    example = (torch.randn(1, WINDOW, MELS), torch.randn(1, LAYERS * STATE).tanh(), torch.eye(len(STYLES))[:1])
     torch.onnx.export(_Step(net).eval(), example, path, input_names=["window", "state", "style"],
                       output_names=["answer", "next_state"], opset_version=17, dynamo=False)  # fmt: skip
     with torch.inference_mode():
