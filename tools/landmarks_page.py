@@ -320,7 +320,7 @@ def comparisons(arms: list[dict], beside: list[dict]) -> str:
     """Trainings beside each other: look-ahead, network, critic."""
     full = [row for row in arms if row["model"] == "stream" and row["sync"] != 0]
     usual = [row for row in full if row["lookahead_ms"] == LOOKAHEAD_MS]
-    groups = {"Look-ahead at equal budget": sorted(full, key=lambda row: row["lookahead_ms"]),
+    groups = {"Look-ahead at equal budget (networks of one GRU)": sorted(full, key=lambda row: row["lookahead_ms"]),
               "`stream` against `kflm` at equal data": beside,
               "Without the sync critic": usual + [row for row in arms if row["sync"] == 0 and row["model"] == "stream"]}
     groups = {title: rows for title, rows in groups.items() if len(rows) > 1}
