@@ -6,6 +6,19 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture
+def words(monkeypatch):
+    """A dictionary for sentences of random words: CMU's where pocketsphinx is, else one of made-up words."""
+    from importlib.util import find_spec
+    from itertools import product
+
+    from atl_training.corpus import text
+
+    if find_spec("pocketsphinx") is None:
+        made_up = tuple("".join(parts) for parts in product("bdfgklmnprstvz", "aeiou", "mnprst", "aeiou", "lnrst"))
+        monkeypatch.setattr(text, "_dictionary", lambda: made_up)
+
+
 @pytest.fixture(scope="session")
 def packed(tmp_path_factory) -> Path:
     """A folder as renderer.pack writes it: the shipped face, whose jaw falls, four times in training and once held out."""

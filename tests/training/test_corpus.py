@@ -71,7 +71,7 @@ def test_held_out_rule_takes_a_tenth_and_never_changes():
     assert [held_out(name) for name in ("espeak/en-us+m3", "piper/joe", "flite/slt")] == [True, False, False]
 
 
-def test_sentences_keep_to_their_split():
+def test_sentences_keep_to_their_split(words):
     assert len(SENTENCES) >= 150 and len(set(SENTENCES)) == len(SENTENCES)
     for validation in (False, True):
         rng = np.random.default_rng(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from atl_face.errors import UserError
 from atl_training.splits import held_out
 
 LICENCE = {
@@ -71,8 +72,12 @@ def word_salad(rng: np.random.Generator) -> str:
 
 @lru_cache(1)
 def _dictionary() -> tuple[str, ...]:
-    """The words of CMU's pronouncing dictionary (BSD), as pocketsphinx brings it."""
-    from pocketsphinx import get_model_path
+    """The words of CMU's pronouncing dictionary (BSD), as pocketsphinx brings it. UserError: it isn't installed."""
+    try:
+        from pocketsphinx import get_model_path
+    except ImportError as error:
+        raise UserError("The corpus's words are those of pocketsphinx's dictionary: run `make training`, or `pip install "
+                        "pocketsphinx`.", "no_dictionary") from error  # fmt: skip
 
     lines = Path(get_model_path("en-us/cmudict-en-us.dict")).read_text(encoding="utf-8").splitlines()
     return tuple(word for word in (line.split(" ", 1)[0] for line in lines) if re.fullmatch("[a-z]{3,}", word))
