@@ -56,7 +56,8 @@ install_requirements() {
 build_workspace() {
   echo "set-up: building the workspace (about a minute the first time)"
   mkdir -p log
-  if ! env -u PYTHONPATH PATH="$venv/bin:$PATH" AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" COLCON_LOG_LEVEL=error \
+  # VIRTUAL_ENV: CMake takes the interpreter of an environment that the user has active, before any other.
+  if ! env -u PYTHONPATH -u CONDA_PREFIX VIRTUAL_ENV="$venv" PATH="$venv/bin:$PATH" AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" COLCON_LOG_LEVEL=error \
     colcon build --symlink-install --event-handlers console_cohesion- status- --cmake-args -GNinja \
     -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF -DCMAKE_PROJECT_INCLUDE="$root/cmake/drop_missing_includes.cmake" \
     >log/setup.txt 2>&1; then
