@@ -9,10 +9,10 @@ import numpy as np
 from atl_diffusion_node.bridge import sample, start_state
 from atl_diffusion_node.governor import Effort
 from atl_diffusion_node.lips import LipLine
-from atl_diffusion_node.portrait import FEATHER, Portrait, fade_in
+from atl_diffusion_node.portrait import Portrait, fade_in
 from atl_diffusion_node.runtime import FACE_SIZE, Runtime
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE, View, to_network
-from atl_diffusion_node.warp import HEADROOM, FaceWarp, apply_warp, moved
+from atl_diffusion_node.warp import FaceWarp, Room, apply_warp, moved
 
 STEPS = 1  # network evaluations a frame: the ablation found that more gain less than 0.3 dB (docs/results.md)
 GREY = 8.0  # grey levels that the channels of a grey picture may differ by after JPEG
@@ -24,9 +24,17 @@ SHARPEN, SHARPEN_SIGMA = 0.3, 1.2
 """Share of the detail (crop pixels, Gaussian) that the mouth gets once more where the network changes it: what it must guess, and
 what was interpolated, comes out soft. On five of GRID's TRAINING clips the mouth's sharpness rises from .86 to .95 of the truth's
 for .07 dB (a throwaway script; `renderer.report` has what came of it on held-out ones)."""
-ABOVE = round(HEADROOM * FACE_SIZE)  # rows over the crop: they are warped, but the network doesn't see them
-TOP_FADE = fade_in((np.arange(round(FEATHER * FACE_SIZE), dtype=np.float32) + 0.5) / FACE_SIZE)[:, None, None]
-"""Of what the network changes, towards the crop's upper edge, over which the warp goes on."""
+ROOM = Room.around(FACE_SIZE)  # is warped; the network sees the crop in it
+
+
+def _fade() -> np.ndarray:
+    """(S, S, 1) float32: 1 inside the crop, falling to 0 towards its edges, over which the warp goes on."""
+    from_edge = (np.arange(FACE_SIZE, dtype=np.float32) + 0.5) / FACE_SIZE
+    fade = fade_in(np.minimum(from_edge, 1 - from_edge))
+    return np.minimum(fade[:, None], fade)[..., None]
+
+
+EDGE_FADE = _fade()  # of what the network changes
 FINELY = cv2.INTER_CUBIC
 """Of the portrait's pixels from brows to chin: linear takes a tenth of the mouth's sharpness. The rest is linear: .07 dB better
 on GRID, and half a millisecond faster at 512 px."""
@@ -43,6 +51,12 @@ def _within(points: np.ndarray, shape: tuple[int, ...]) -> tuple[slice, slice]:
     """Rows and columns of a picture's part (h, w, ...) that points (n, 2) px lie in."""
     (x0, y0), (x1, y1) = np.floor(points.min(0)).astype(int), np.ceil(points.max(0)).astype(int)
     return slice(max(y0, 0), min(y1, shape[0])), slice(max(x0, 0), min(x1, shape[1]))
+
+
+def _span(some: np.ndarray) -> slice:
+    """From the first to the last True of (n,)."""
+    where = np.flatnonzero(some)
+    return slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 0)
 
 
 def largest(change: np.ndarray) -> np.ndarray:
@@ -96,7 +110,7 @@ class Identity:
     """What is computed once a portrait."""
 
     portrait: Portrait
-    tall: np.ndarray  # (ABOVE + S, S, 3) uint8: the crop and what is over it
+    wide: np.ndarray  # (*ROOM.shape, 3) uint8: the crop and what is warped around it
     features: dict[View, object]  # the runtimes' own
     lip_line: LipLine
     grey: bool  # a picture without colour gets no coloured lips and teeth
@@ -104,9 +118,9 @@ class Identity:
     feather: np.ndarray  # (h, w, 3): how much of the drawn face each of them takes
     to_px: np.ndarray  # (2, 2): crop coordinates to portrait pixels, linear part
     base_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: the region's own pixel positions in the picture
-    tall_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: where the region's pixels lie in `tall`, in its pixels
-    below: int  # the first row of the region that reaches into the crop proper
-    uv_map: np.ndarray = field(repr=False)  # (h - below, w, 2) float32: where those from it on lie in the crop proper
+    wide_map: np.ndarray = field(repr=False)  # (h, w, 2) float32: where the region's pixels lie in `wide`, in its pixels
+    inner: tuple[slice, slice]  # the region's rows and columns that reach into the crop
+    crop_map: np.ndarray = field(repr=False)  # (h', w', 2) float32: where those lie in the crop
 
 
 class FaceRenderer:
@@ -145,14 +159,15 @@ class FaceRenderer:
 
     def prepare(self, portrait: Portrait) -> Identity:
         """Compute what a portrait needs once; safe in another thread while frames of the old one are drawn."""
-        tall = portrait.transform.extract(portrait.picture, FACE_SIZE, ABOVE)
-        crop, neutral = tall[ABOVE:], portrait.neutral
+        wide = ROOM.cut(portrait.transform, portrait.picture)
+        crop, neutral = wide[ROOM.crop], portrait.neutral
         rows, columns = portrait.region
         y, x = np.mgrid[rows, columns].astype(np.float32)
-        uv_map = portrait.region_uv * FACE_SIZE - 0.5
-        below = int(np.argmax((uv_map[..., 1] > -1).any(axis=1)))
+        crop_map = portrait.region_uv * FACE_SIZE - 0.5
+        reaches = ((crop_map > -1) & (crop_map < FACE_SIZE)).all(axis=-1)
+        inner = tuple(_span(reaches.any(axis=axis)) for axis in (1, 0))
         return Identity(
-            portrait, tall,
+            portrait, wide,
             features={view: runtime.identity(to_network(view.picture(crop, neutral)), to_network(view.lines(neutral)))
                       for view, runtime in self._runtimes.items()},
             lip_line=LipLine.of(crop, neutral),
@@ -161,7 +176,8 @@ class FaceRenderer:
             feather=np.repeat(portrait.feather, 3, axis=2),
             to_px=np.linalg.inv(portrait.transform.matrix[:, :2]).astype(np.float32),
             base_map=np.stack([x, y], axis=-1),
-            tall_map=uv_map + np.float32([0, ABOVE]), below=below, uv_map=np.ascontiguousarray(uv_map[below:]),
+            wide_map=crop_map + np.float32(ROOM.corner), inner=inner,
+            crop_map=np.ascontiguousarray(crop_map[inner]),
         )  # fmt: skip
 
     def adopt(self, identity: Identity) -> None:
@@ -188,10 +204,10 @@ class FaceRenderer:
             clock, before = time.perf_counter(), clock
             return 1e3 * (clock - before)
 
-        displacement = self._warp.displacement(identity.portrait.neutral, points, FACE_SIZE, ABOVE)
+        displacement = self._warp.displacement(identity.portrait.neutral, points, ROOM)
         coarse = change = None
         if effort.views or any(drawn.shown for drawn in self._drawn.values()):
-            coarse = apply_warp(identity.tall, displacement, ABOVE)
+            coarse = apply_warp(identity.wide, displacement, ROOM, crop_only=True)
             identity.lip_line.cover(coarse, points, lambda xy: xy * FACE_SIZE)
         times.warp = lap()
         memory, self._memory = self._memory, {}
@@ -205,7 +221,7 @@ class FaceRenderer:
             times.network += lap()
         if coarse is not None:
             change, flow, coarse = self._together(effort, coarse)
-            displacement[ABOVE:] = moved(displacement[ABOVE:], flow) + flow / FACE_SIZE
+            displacement[ROOM.crop] = moved(displacement[ROOM.crop], flow) + flow / FACE_SIZE
             if identity.grey:
                 change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
             times.network += lap()
@@ -268,7 +284,7 @@ class FaceRenderer:
                 for total, own in ((change, drawn.change), (flow, drawn.flow)):
                     total[drawn.place] += share * (own - total[drawn.place])
         for part in (change, flow):
-            part[: len(TOP_FADE)] *= TOP_FADE
+            part *= EDGE_FADE
         warped = moved(warped, flow)
         base = cv2.resize(cv2.resize(warped, FACE.shape[::-1], interpolation=cv2.INTER_AREA), size)
         if fine:
@@ -287,7 +303,7 @@ class FaceRenderer:
         Args:
             change: (S, S, 3) float32, grey levels; None is none. coarse: (S, S, 3) uint8, the pixels that it changes.
         """
-        offset = cv2.remap(displacement, identity.tall_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        offset = cv2.remap(displacement, identity.wide_map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         source = identity.base_map + cv2.transform(offset, identity.to_px)
         warped = cv2.remap(identity.portrait.picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         rows, columns = identity.portrait.region
@@ -298,12 +314,11 @@ class FaceRenderer:
         identity.lip_line.cover(warped, points, lambda xy: identity.portrait.transform.to_portrait(xy) - corner)
         face = warped.astype(np.float32)
         if change is not None:
-            share = repaint_share(change)
-            share[: len(TOP_FADE)] *= TOP_FADE[..., 0]
-            delta, share, coarse = (cv2.remap(np.ascontiguousarray(a), identity.uv_map, None, cv2.INTER_LINEAR)
+            share = repaint_share(change) * EDGE_FADE[..., 0]
+            delta, share, coarse = (cv2.remap(np.ascontiguousarray(a), identity.crop_map, None, cv2.INTER_LINEAR)
                                     for a in (change, share, coarse))  # fmt: skip
             # coarse + delta is the network's own picture: share of it, the rest of warped + delta
-            inside = face[identity.below:]
+            inside = face[identity.inner]
             repaint = np.subtract(coarse, inside, dtype=np.float32)
             repaint *= cv2.merge([share] * 3)
             inside += repaint

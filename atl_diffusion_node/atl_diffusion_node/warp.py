@@ -1,21 +1,30 @@
 """Carry the portrait's pixels to where the landmarks go: a piecewise affine warp on one fixed triangulation."""
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
 from scipy.spatial import Delaunay
 
+from atl_face.align import CropTransform
 from atl_face.topology import LIP_PAIRS
 
 MIN_GAP = 0.006  # crop sides (1.5 px of 256): lips are held this far apart before warping, or their triangles fold over
-HEADROOM = 0.375  # crop sides over the crop, that are warped with it: hair goes with the head, and is not to be torn there
-BORDER = 5  # anchors along a side of the crop; they and those of the headroom stay, so the warp fades out towards the edges
+ABOVE, ASIDE, BELOW = 0.375, 0.125, 0.125
+"""Crop sides around the crop (aside: on both sides) that are warped with it: hair and shoulders go with the head, and are not to
+be torn where it ends. Multiples of 1/16, so that they are whole pixels. Aside and below, less leaves warped film farther from the
+true one, and more no nearer (the model card has the figures)."""
+BORDER = 5  # anchors along a side of that; they stay, so the warp fades out towards the edges
 FARTHEST = 10.0  # crop sides; a face lies within about one, and OpenCV never ends to fill a triangle far out
 SKULL = [*range(27, 31), 36, 39, 42, 45]  # nose bridge and corners of the eyes: no expression moves them, as it does brows
 CROWN = np.array([(0.25, 0.065), (0.5, 0.02), (0.75, 0.065), (0.3, -0.14), (0.5, -0.2), (0.7, -0.14)])
 """Points of the hair, crop coordinates: no landmark tells of it, and it goes with the skull."""
 COLLAR = np.array([(0.3, 0.93), (0.5, 0.95), (0.7, 0.93)])
 """Points under the chin, crop coordinates: neck and clothes stay where a jaw opens, until it comes down upon them."""
+FOLLOWS = np.array([(0.22, 0.12), (0.33, 0.12), (0.22, 0.12)])
+"""How much of the skull's way COLLAR goes along, in x and y: who sways, sways with the shoulders. It is half of what GRID's
+speakers do by dense optical flow; of none, half and all of that, half brings warped film nearest to the true one (the model card
+has the figures). The studio's people sit still below the neck: they are nearest with none."""
 NECK = 0.04  # crop sides, of it that stay between a chin and the collar
 _MARGIN = 1.0 / 128  # the anchors lie just outside, so that every pixel is inside a triangle
 FLAT = 1e-7  # crop areas, twice a triangle's
@@ -23,14 +32,48 @@ _SUBPIXEL = 4
 
 
 def _anchors() -> np.ndarray:
-    """Fixed points around the crop and its headroom, (20, 2) crop coordinates."""
-    across = np.linspace(-_MARGIN, 1 + _MARGIN, BORDER)
-    down = np.concatenate([[-HEADROOM - _MARGIN, -HEADROOM / 2], across])
+    """Fixed points around all that is warped, (16, 2) crop coordinates."""
+    across = np.linspace(-ASIDE - _MARGIN, 1 + ASIDE + _MARGIN, BORDER)
+    down = np.linspace(-ABOVE - _MARGIN, 1 + BELOW + _MARGIN, BORDER)
     ends = {across[0], across[-1]}, {down[0], down[-1]}
     return np.array([(x, y) for y in down for x in across if x in ends[0] or y in ends[1]])
 
 
 ANCHORS = _anchors()
+
+
+@dataclass(frozen=True)
+class Room:
+    """Pixels around a crop of `size` px."""
+
+    size: int
+    above: int = 0
+    aside: int = 0
+    below: int = 0
+
+    @classmethod
+    def around(cls, size: int) -> "Room":
+        """All that is warped; `size` is a multiple of 16."""
+        return cls(size, *(round(part * size) for part in (ABOVE, ASIDE, BELOW)))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) with the crop."""
+        return self.above + self.size + self.below, self.size + 2 * self.aside
+
+    @property
+    def crop(self) -> tuple[slice, slice]:
+        """The crop's rows and columns in it."""
+        return slice(self.above, self.above + self.size), slice(self.aside, self.aside + self.size)
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Where the crop begins in it, x and y."""
+        return self.aside, self.above
+
+    def cut(self, transform: CropTransform, picture: np.ndarray) -> np.ndarray:
+        """The crop of a picture (H, W, C), and what is around it, (*shape, C)."""
+        return transform.extract(picture, self.size, self.above, self.aside, self.below)
 
 
 def part_lips(points: np.ndarray, gap: float = MIN_GAP) -> np.ndarray:
@@ -50,9 +93,11 @@ def surroundings(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     moved, middle = before - before.mean(), after.mean()
     turn = np.vdot(moved, after - middle) / max(np.vdot(moved, moved).real, 1e-9)  # the similarity of least squares
     crown = middle + turn * (crown - before.mean())
-    collar = COLLAR.copy()
+    way = middle - before.mean()
+    collar = COLLAR + FOLLOWS * (way.real, way.imag)
     collar[:, 1] = np.maximum(collar[:, 1], target[:, 1].max() + NECK)
-    return np.clip(np.vstack([np.stack([crown.real, crown.imag], axis=1), collar]), (0, -HEADROOM), 1)  # within the anchors
+    around = np.vstack([np.stack([crown.real, crown.imag], axis=1), collar])
+    return np.clip(around, (-ASIDE, -ABOVE), (1 + ASIDE, 1 + BELOW))  # within the anchors
 
 
 class FaceWarp:
@@ -68,15 +113,15 @@ class FaceWarp:
 
     @staticmethod
     def nodes(source: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """The triangles' corners (97, 2) for landmarks `points` of a picture that has `source`, crop coordinates."""
+        """The triangles' corners (93, 2) for landmarks `points` of a picture that has `source`, crop coordinates."""
         return np.vstack([part_lips(points), surroundings(source, points), ANCHORS])
 
-    def displacement(self, source: np.ndarray, target: np.ndarray, size: int, above: int = 0) -> np.ndarray:
-        """Where each pixel of the warped crop comes from, relative to itself: (above + size, size, 2) float32, crop coordinates.
+    def displacement(self, source: np.ndarray, target: np.ndarray, room: Room) -> np.ndarray:
+        """Where each pixel of the warped crop comes from, relative to itself: (*room.shape, 2) float32, crop coordinates.
 
         Args:
             source, target: (68, 2|3) crop coordinates of the picture's landmarks, and of those it is to have.
-            above: rows over the crop, at most HEADROOM of it.
+            room: the crop's size, and what is warped around it, at most `Room.around`.
         """
         source, target = (np.asarray(points, np.float64)[:, :2] for points in (source, target))
         src, dst = (self.nodes(source, points)[self.triangles] for points in (source, target))  # (n, 3, 2)
@@ -90,11 +135,12 @@ class FaceWarp:
         down = (second * ax[:, None] - first * bx[:, None]) / area[:, None]
         shift = offset[:, 0] - across * dst[:, 0, :1] - down * dst[:, 0, 1:]
         across, down, shift = (part @ (1, 1j) for part in (across, down, shift))  # x + iy: half the passes over pixels
-        owner = np.zeros((above + size, size), np.int32)
-        corners = np.round((dst * size + (0, above) - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
+        owner = np.zeros(room.shape, np.int32)
+        corners = np.round((dst * room.size + room.corner - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
         for index, triangle in enumerate(corners):
             cv2.fillConvexPoly(owner, triangle, index, cv2.LINE_8, _SUBPIXEL)
-        x, y = ((np.arange(begin, size) + 0.5).astype(np.float32) / size for begin in (0, -above))
+        x, y = ((np.arange(count) - before + 0.5).astype(np.float32) / room.size
+                for count, before in zip(room.shape[::-1], room.corner, strict=True))  # fmt: skip
         across, down, shift = (part.astype(np.complex64) for part in (across, down, shift))
         moved = across.take(owner)
         moved *= x
@@ -102,13 +148,17 @@ class FaceWarp:
         along *= y[:, None]
         moved += along
         moved += shift.take(owner)
-        return moved.view(np.float32).reshape(above + size, size, 2)
+        return moved.view(np.float32).reshape(*room.shape, 2)
+
+    def warped(self, picture: np.ndarray, source: np.ndarray, target: np.ndarray, room: Room) -> np.ndarray:
+        """The crop (size, size, 3) of a `Room.cut` with landmarks `source`, warped to `target`."""
+        return apply_warp(picture, self.displacement(source, target, room), room, crop_only=True)
 
 
-def apply_warp(picture: np.ndarray, displacement: np.ndarray, first: int = 0) -> np.ndarray:
-    """Warp a crop (H, S, 3) uint8, rows above it included, by a displacement (H, S, 2) of `FaceWarp`; rows from `first` on."""
-    height, size = picture.shape[:2]
-    place = pixel_grid(height, size)[first:] + displacement[first:] * size
+def apply_warp(picture: np.ndarray, displacement: np.ndarray, room: Room, crop_only: bool = False) -> np.ndarray:
+    """Warp a crop with its room (*room.shape, 3) uint8 by a displacement of `FaceWarp`; all of it, or its crop."""
+    part = room.crop if crop_only else (slice(None), slice(None))
+    place = pixel_grid(*room.shape)[part] + displacement[part] * room.size
     return cv2.remap(picture, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 

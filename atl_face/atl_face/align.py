@@ -77,13 +77,14 @@ class CropTransform:
         offset = self.matrix[:, 2] * size + linear @ (0.5, 0.5) - 0.5
         return np.hstack([linear, offset[:, None]])
 
-    def extract(self, picture: np.ndarray, size: int, above: int = 0) -> np.ndarray:
-        """Cut the crop out of a picture (H, W, C) as (size, size, C), antialiased, edges replicated; with `above` more rows of
-        what is over it, first, as (above + size, size, C)."""
+    def extract(self, picture: np.ndarray, size: int, above: int = 0, aside: int = 0, below: int = 0) -> np.ndarray:
+        """Cut the crop out of a picture (H, W, C) as (size, size, C), antialiased, edges replicated; with so many more pixels of
+        what is over it, on each side and under it, as (above + size + below, size + 2 aside, C)."""
         matrix = self._pixel_matrix(size)
-        matrix[1, 2] += above
+        matrix[:, 2] += aside, above
         shrink = self.side_px / size
         if shrink > 1.5:  # INTER_AREA does not antialias in warpAffine: blur by the part of the shrinking that aliases
             picture = cv2.GaussianBlur(picture, (0, 0), 0.4 * shrink)
-        return cv2.warpAffine(picture, matrix, (size, above + size), flags=cv2.INTER_CUBIC if shrink < 1 else cv2.INTER_LINEAR,
-                              borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+        shape = size + 2 * aside, above + size + below
+        flags = cv2.INTER_CUBIC if shrink < 1 else cv2.INTER_LINEAR
+        return cv2.warpAffine(picture, matrix, shape, flags=flags, borderMode=cv2.BORDER_REPLICATE)

@@ -119,18 +119,20 @@ def test_a_flow_moves_the_portraits_own_pixels(portrait):
     assert np.abs(shifted[rows, columns] - moved_on).mean() < 0.5 * np.abs(shifted - still)[rows, columns].mean()
 
 
-def test_hair_goes_with_the_head_beyond_the_crop_without_a_tear(portrait):
-    """On a picture that is a ramp, a frame tells where each of its rows was taken from."""
-    top = portrait.transform.to_portrait(np.array([[0.5, 0.0]]))[0]
-    rows = np.arange(portrait.picture.shape[0])[:, None, None]
-    ramp = np.broadcast_to(np.clip(rows - int(top[1]) + 128, 0, 255), portrait.picture.shape).astype(np.uint8)
+@pytest.mark.parametrize(("edge", "axis", "least"), [((0.5, 0.0), 0, 0.02), ((0.0, 0.3), 1, 0.005)])
+def test_hair_goes_with_the_head_beyond_the_crop_without_a_tear(portrait, edge, axis, least):
+    """On a picture that is a ramp, a frame tells where each of its rows (columns) was taken from."""
+    x, y = portrait.transform.to_portrait(np.array([edge]))[0].astype(int)
+    height, width = portrait.picture.shape[:2]
+    ramp = np.clip(np.arange(height)[:, None] - y if axis == 0 else np.arange(width) - x, -128, 127) + 128
+    ramp = np.broadcast_to(ramp[..., None], portrait.picture.shape).astype(np.uint8)
     renderer = FaceRenderer(WarpOnly())
     renderer.set_identity(replace(portrait, picture=ramp))
-    down = renderer.render(portrait.neutral + (0, 0.04, 0))[:, int(top[0]), 0].astype(int)
-    shift = ramp[:, 0, 0].astype(int) - down
-    at = slice(int(top[1]) - 20, int(top[1]) + 20)
-    assert shift[at].min() > 0.02 * portrait.transform.side_px, "the hair came along, on both sides of the edge"
-    assert np.abs(np.diff(shift[at])).max() <= 1, "and nothing is torn there"
+    along = np.s_[y - 20: y + 20, x, 0] if axis == 0 else np.s_[y, x - 20: x + 20, 0]
+    way = (0, 0.04, 0) if axis == 0 else (0.04, 0, 0)
+    shift = ramp[along].astype(int) - renderer.render(portrait.neutral + way)[along]
+    assert shift.min() > least * portrait.transform.side_px, "the hair came along, on both sides of the edge"
+    assert np.abs(np.diff(shift)).max() <= 1, "and nothing is torn there"
 
 
 def test_what_the_network_paints_fades_out_where_the_warp_goes_on(portrait):
@@ -146,7 +148,8 @@ def test_the_mouths_view_fades_into_the_faces(portrait):
     rows, columns = MOUTH.place(portrait.neutral)
     deep = (u > columns.start + 20) & (u < columns.stop - 20) & (v > rows.start + 20) & (v < rows.stop - 20)
     outside = (u < columns.start - 6) | (u > columns.stop + 6) | (v < rows.start - 6) | (v > rows.stop + 6)
-    within = (portrait.feather[..., 0] == 1) & (v > FEATHER * FACE_SIZE)  # over the crop it is only warped
+    edge = FEATHER * FACE_SIZE  # beyond the crop it is only warped
+    within = (np.minimum(u, v) > edge) & (np.maximum(u, v) < FACE_SIZE - edge)
     white = draw(FaceRenderer(Whitener(MOUTH_WINDOW)), portrait, (0.0,))[0][portrait.region]
     assert white[deep].mean() > 250  # a picture as sharp as the portrait keeps some of its edges
     assert np.abs(white.astype(int) - portrait.picture[portrait.region])[outside].max() <= 2, "only warped there, and hardly"

@@ -9,10 +9,9 @@ import pytest
 from atl_diffusion_node import runtime as runtime_module
 from atl_diffusion_node.bridge import start_state
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
-from atl_diffusion_node.renderer import reference_landmarks
+from atl_diffusion_node.renderer import ROOM, reference_landmarks
 from atl_diffusion_node.runtime import (
     DATA,
-    FACE_SIZE,
     MEMORY,
     WINDOWS,
     OnnxRuntime,
@@ -22,7 +21,7 @@ from atl_diffusion_node.runtime import (
     of_window,
 )
 from atl_diffusion_node.views import VIEWS, to_network
-from atl_diffusion_node.warp import FaceWarp, apply_warp
+from atl_diffusion_node.warp import FaceWarp
 from atl_face.errors import UserError
 from atl_face.inference import load_openvino
 
@@ -166,17 +165,17 @@ def test_openvino_computes_the_int8_graphs_convolutions_in_int8(view):
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
 def test_int8_draws_a_face_almost_as_float_does(view):
     portrait, warp = load_portrait(default_portrait_path(), 256), FaceWarp(reference_landmarks())
-    crop, noise = portrait.transform.extract(portrait.picture, FACE_SIZE), np.random.default_rng(0).standard_normal(view.shape)
+    wide, noise = ROOM.cut(portrait.transform, portrait.picture), np.random.default_rng(0).standard_normal(view.shape)
     frames, changes = [], {}
     for opening in (0.0, 0.02, 0.04):
         points = portrait.neutral.copy()
         points[65:68, 1] += opening
-        warped = view.picture(apply_warp(crop, warp.displacement(portrait.neutral, points, FACE_SIZE)), points)
+        warped = view.picture(warp.warped(wide, portrait.neutral, points, ROOM), points)
         mask, lines = view.mask(points), view.lines(points)
         half = [cv2.resize(mask, lines.shape[1::-1], interpolation=cv2.INTER_AREA), np.ones(lines.shape[:2])]
         pictures = start_state(warped, mask[..., None], noise[..., None]), warped, np.dstack([lines, *half])
         frames.append(tuple(to_network(p).astype(np.float32) for p in pictures))
-    identity = to_network(view.picture(crop, portrait.neutral)), to_network(view.lines(portrait.neutral))
+    identity = to_network(view.picture(wide[ROOM.crop], portrait.neutral)), to_network(view.lines(portrait.neutral))
     for precision in ("f32", "int8"):
         changes[precision] = drawn(OpenVinoRuntime(1, precision, view=view.name), identity, frames)
     off_by = np.sqrt(np.mean((changes["int8"] - changes["f32"]) ** 2, axis=(0, 2, 3)))

@@ -3,46 +3,58 @@ import numpy as np
 import pytest
 
 from atl_diffusion_node.renderer import reference_landmarks
-from atl_diffusion_node.warp import COLLAR, CROWN, HEADROOM, MIN_GAP, FaceWarp, apply_warp, part_lips, surroundings
+from atl_diffusion_node.warp import (
+    COLLAR,
+    CROWN,
+    FOLLOWS,
+    MIN_GAP,
+    SKULL,
+    FaceWarp,
+    Room,
+    apply_warp,
+    part_lips,
+    surroundings,
+)
 from atl_face.topology import LIP_PAIRS
 
 SIZE = 128
+CROP, WIDE = Room(SIZE), Room.around(SIZE)
 POINTS = reference_landmarks().astype(np.float64)
 WARP = FaceWarp(POINTS)
 
 
 def test_no_motion_is_no_warp():
-    field = WARP.displacement(POINTS, POINTS, SIZE)
+    field = WARP.displacement(POINTS, POINTS, CROP)
     assert np.abs(field).max() < 1e-5
     picture = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), np.uint8)
-    assert np.array_equal(apply_warp(picture, field), picture)
+    assert np.array_equal(apply_warp(picture, field, CROP), picture)
 
 
 def test_landmarks_land_on_landmarks():
     target = POINTS + np.random.default_rng(0).normal(0, 0.006, POINTS.shape)
     target = part_lips(target)
-    field = WARP.displacement(POINTS, target, 512)
+    field = WARP.displacement(POINTS, target, Room(512))
     for p, q in zip(POINTS, target, strict=True):
         x, y = (q * 512).astype(int)
         assert np.abs(q + field[y, x] - p).max() < 0.012  # a pixel near the target point comes from the source point
 
 
-@pytest.mark.parametrize("above", [0, round(HEADROOM * SIZE)])
-def test_inside_a_triangle_the_warp_is_affine(above):
+@pytest.mark.parametrize("room", [CROP, WIDE])
+def test_inside_a_triangle_the_warp_is_affine(room):
     target = POINTS + (0.01, 0.02)
-    field = WARP.displacement(POINTS, target, SIZE, above)
+    field = WARP.displacement(POINTS, target, room)
     source, moved = (WARP.nodes(POINTS, points) for points in (POINTS, target))
     for triangle in WARP.triangles:
         centre = moved[triangle].mean(0)
-        if not (centre > (0.02, 0.02 - above / SIZE)).all() or not (centre < 0.98).all():
+        x, y = np.floor(centre * SIZE + room.corner).astype(int)
+        if not (2 < x < room.shape[1] - 2 and 2 < y < room.shape[0] - 2):
             continue
         area = np.linalg.det(np.c_[moved[triangle], np.ones(3)])
         if abs(area) < 2e-3:
             continue
-        x, y = np.floor(centre * SIZE).astype(int)
-        u = np.array([(x + 0.5) / SIZE, (y + 0.5) / SIZE])
+        u = (np.array([x, y]) + 0.5 - room.corner) / SIZE
         weights = np.linalg.solve(np.c_[moved[triangle], np.ones(3)].T, [*u, 1])
-        assert np.allclose(u + field[y + above, x], weights @ source[triangle], atol=1e-4)
+        assert np.allclose(u + field[y, x], weights @ source[triangle], atol=1e-4)
 
 
 def test_lips_are_parted_before_they_fold():
@@ -54,41 +66,42 @@ def test_lips_are_parted_before_they_fold():
     assert np.array_equal(part_lips(POINTS), POINTS)
 
 
-def test_hair_goes_with_the_head_and_the_collar_stays():
+def test_hair_goes_with_the_head_and_the_collar_half_of_its_way():
     angle = np.radians(4)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    lean = lambda points: (points - 0.5) @ turn.T + (0.5, 0.53)  # noqa: E731
-    around = surroundings(POINTS, lean(POINTS))
-    assert np.allclose(around[:-3], lean(CROWN), atol=1e-6) and np.allclose(around[-2], COLLAR[1])
+    lean = lambda points: (points - 0.5) @ turn.T + (0.5, 0.48)  # noqa: E731
+    around, way = surroundings(POINTS, lean(POINTS)), (lean(POINTS) - POINTS)[SKULL].mean(0)
+    assert np.allclose(around[:-3], lean(CROWN), atol=1e-6) and np.allclose(around[-3:], COLLAR + FOLLOWS * way)
     speaks = POINTS.copy()
     speaks[17:27, 1] -= 0.03  # brows, too, leave the hair alone
     speaks[4:13, 1] += 0.02
     speaks[48:, 1] += 0.02
     assert np.allclose(surroundings(POINTS, speaks), np.vstack([CROWN, COLLAR]))
-    field = WARP.displacement(POINTS, lean(POINTS), SIZE)
+    field = WARP.displacement(POINTS, lean(POINTS), CROP)
     x, y = (lean(CROWN)[0] * SIZE).astype(int)
     assert np.abs(lean(CROWN)[0] + field[y, x] - CROWN[0]).max() < 0.012
 
 
-def test_nothing_around_the_face_leaves_the_crop():
+def test_nothing_around_the_face_leaves_what_is_warped():
     """A chin that comes down pushes the collar before it; hair that leaves stops at the edge."""
     around = surroundings(POINTS, POINTS + (0.0, 0.12))
     assert (around[-3:, 1] > POINTS[:, 1].max() + 0.12).all()
-    around = surroundings(POINTS, POINTS - (0.4, 0.3))
-    assert (around >= (0, -HEADROOM)).all() and around.max() <= 1
+    low, high = np.array(WIDE.corner) / -SIZE, (np.array(WIDE.shape[::-1]) - WIDE.corner) / SIZE
+    for far in ((0.6, 0.5), (-0.6, -0.5)):
+        around = surroundings(POINTS, POINTS + far)
+        assert (around >= low).all() and (around <= high).all()
 
 
-def test_rows_over_the_crop_go_on_where_it_ends():
-    target, above = POINTS + (0.02, 0.03), round(HEADROOM * SIZE)
-    tall = WARP.displacement(POINTS, target, SIZE, above)
-    assert np.allclose(tall[above:], WARP.displacement(POINTS, target, SIZE), atol=1e-3)
-    assert np.abs(np.diff(tall, axis=0)).max() < 0.01, "a step is a tear"
-    picture = np.random.default_rng(0).integers(0, 255, (above + SIZE, SIZE, 3), np.uint8)
-    assert np.array_equal(apply_warp(picture, tall, above), apply_warp(picture, tall)[above:])
+def test_what_is_around_the_crop_goes_on_where_it_ends():
+    target = POINTS + (0.02, 0.03)
+    wide = WARP.displacement(POINTS, target, WIDE)
+    assert np.allclose(wide[WIDE.crop], WARP.displacement(POINTS, target, CROP), atol=1e-3)
+    assert max(np.abs(np.diff(wide, axis=axis)).max() for axis in (0, 1)) < 0.01, "a step is a tear"
+    picture = np.random.default_rng(0).integers(0, 255, (*WIDE.shape, 3), np.uint8)
+    assert np.array_equal(apply_warp(picture, wide, WIDE, crop_only=True), apply_warp(picture, wide, WIDE)[WIDE.crop])
 
 
 def test_the_border_stays():
-    target = POINTS + (0.03, 0.03)
-    field = WARP.displacement(POINTS, target, SIZE, round(HEADROOM * SIZE))
+    field = WARP.displacement(POINTS, POINTS + (0.03, 0.03), WIDE)
     rim = np.concatenate([field[0], field[-1], field[:, 0], field[:, -1]])
     assert np.abs(rim).max() < 0.01

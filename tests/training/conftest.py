@@ -24,24 +24,24 @@ def packed(tmp_path_factory) -> Path:
     """A folder as renderer.pack writes it: the shipped face, whose jaw falls, four times in training and once held out."""
     pytest.importorskip("torch")
     from atl_diffusion_node.portrait import default_portrait_path, load_portrait
+    from atl_diffusion_node.renderer import ROOM
     from atl_diffusion_node.runtime import FACE_SIZE
-    from atl_diffusion_node.warp import apply_warp
     from atl_face.topology import INNER_LIPS
     from atl_landmark_node.face_model import PortraitFace
     from atl_training.renderer.pack import FRAMES, segment, stack, warper
 
     portrait = load_portrait(default_portrait_path())
-    crop, warp = portrait.transform.extract(portrait.picture, FACE_SIZE), warper()
+    wide, warp = ROOM.cut(portrait.transform, portrait.picture), warper()
     face, segments = PortraitFace(portrait.neutral), []
     for opening in (0.1, 0.2, 0.3, 0.4, 0.25):
         weights = np.zeros((FRAMES, 52))
         weights[:, 17] = opening * np.linspace(0.5, 1, FRAMES)
         points = np.stack([face.points(w) for w in weights])
-        target = [apply_warp(crop, warp.displacement(portrait.neutral, p, FACE_SIZE)) for p in points]
+        target = [warp.warped(wide, portrait.neutral, p, ROOM) for p in points]
         for picture, p in zip(target, points, strict=True):  # a red throat, which no warp of shut lips knows
             x, y = (p[INNER_LIPS, :2].mean(0) * FACE_SIZE).astype(int)
             picture[y - 4:y + 5, x - 8:x + 9] = (160, 20, 20)
-        segments.append(segment(crop, portrait.neutral, points, target, warp))
+        segments.append(segment(wide, portrait.neutral, points, target, warp))
     folder = tmp_path_factory.mktemp("pack")
     for split, chosen in (("train", segments[:4]), ("val", segments[4:])):
         (folder / split).mkdir()

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from atl_diffusion_node.paper_unet import IDENTITY  # noqa: E402
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait  # noqa: E402
+from atl_diffusion_node.renderer import ROOM  # noqa: E402
 from atl_diffusion_node.runtime import FACE_SIZE  # noqa: E402
 from atl_diffusion_node.views import FACE, View  # noqa: E402
-from atl_diffusion_node.warp import apply_warp  # noqa: E402
 from atl_face.errors import UserError  # noqa: E402
 from atl_landmark_node.face_model import PortraitFace  # noqa: E402
 from atl_training.renderer import paper  # noqa: E402
@@ -34,11 +34,11 @@ FRAMES = 10  # of a recording
 def shard(tmp_path_factory):
     """The shipped face, whose jaw falls: once in training, once held out, once too short, once not ours to train on."""
     portrait = load_portrait(default_portrait_path())
-    crop, warp, face = portrait.transform.extract(portrait.picture, FACE_SIZE), warper(), PortraitFace(portrait.neutral)
+    wide, warp, face = ROOM.cut(portrait.transform, portrait.picture), warper(), PortraitFace(portrait.neutral)
     weights = np.zeros((FRAMES, 52))
     weights[:, 17] = np.linspace(0, 0.5, FRAMES)
     points = np.stack([face.points(w) for w in weights])
-    video = encode_video([apply_warp(crop, warp.displacement(portrait.neutral, p, FACE_SIZE)) for p in points], FACE_SIZE)
+    video = encode_video([warp.warped(wide, portrait.neutral, p, ROOM) for p in points], FACE_SIZE)
     sound = encode_sound(np.zeros(FRAMES * 640, np.float32))
     facts = {"size": FACE_SIZE, "frames": FRAMES, "emotion": "happy", "licences": [], "split": "train"}
     others = {"train": {}, "val": {"split": "val"}, "short": {"frames": 3},

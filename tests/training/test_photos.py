@@ -9,7 +9,7 @@ import pytest
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_face.topology import INNER_LIPS, lip_gap
 from atl_training.renderer.pack import ARRAYS, FRAMES, warper
-from atl_training.renderer.photos import SHUT_MORE, TOOTHY, WORK_SIZE, Job, Photo, cut, make_portrait, plan
+from atl_training.renderer.photos import SHUT_MORE, TOOTHY, WORK, Job, Photo, cut, in_pixels, make_portrait, plan
 
 WHITE = 250
 
@@ -18,8 +18,7 @@ WHITE = 250
 def shut():
     """The shipped portrait, whose mouth is shut, as a photo."""
     portrait = load_portrait(default_portrait_path(), 1024)
-    crop = portrait.transform.extract(portrait.picture, WORK_SIZE)
-    return Photo("shut", crop, portrait.neutral)
+    return Photo("shut", WORK.cut(portrait.transform, portrait.picture), portrait.neutral)
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +27,14 @@ def toothy(shut):
     points = shut.points.copy()
     points[61:64, 1] -= 0.02
     points[65:68, 1] += 0.02
-    crop = shut.crop.copy()
-    cv2.fillPoly(crop, [np.round(points[INNER_LIPS, :2] * WORK_SIZE).astype(np.int32)], (WHITE,) * 3)
-    return Photo("toothy", crop, points)
+    wide = shut.wide.copy()
+    cv2.fillPoly(wide, [np.round(in_pixels(points)[INNER_LIPS, :2]).astype(np.int32)], (WHITE,) * 3)
+    return Photo("toothy", wide, points)
 
 
 def between_lips(picture, points):
     """Mean brightness in the middle of the mouth."""
-    x, y = (points[[62, 66], :2].mean(0) * WORK_SIZE).astype(int)
+    x, y = in_pixels(points)[[62, 66], :2].mean(0).astype(int)
     return float(picture[y - 1 : y + 2, x - 4 : x + 5].mean())
 
 

@@ -16,7 +16,8 @@ import torch  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait  # noqa: E402
-from atl_diffusion_node.runtime import DATA, FACE_SIZE, WINDOWS, OpenVinoRuntime  # noqa: E402
+from atl_diffusion_node.renderer import ROOM  # noqa: E402
+from atl_diffusion_node.runtime import DATA, WINDOWS, OpenVinoRuntime  # noqa: E402
 from atl_diffusion_node.views import VIEWS  # noqa: E402
 from atl_training.renderer import export, quantise  # noqa: E402
 from atl_training.renderer.net import Renderer  # noqa: E402
@@ -29,15 +30,15 @@ GRAPHS = ("identity.onnx", "unet.onnx", "renderer.safetensors")
 def pack(tmp_path_factory):
     """A packed folder: the shipped portrait, brighter or darker, opens its mouth."""
     portrait = load_portrait(default_portrait_path(), 512)
-    crop = portrait.transform.extract(portrait.picture, FACE_SIZE)
+    wide = ROOM.cut(portrait.transform, portrait.picture)
     folder, rng = tmp_path_factory.mktemp("pack"), np.random.default_rng(0)
     for split in ("train", "val"):
         segments = []
         for _ in range(3):
             points = np.repeat(portrait.neutral[None], FRAMES, 0)
             points[:, 65:68, 1] += np.linspace(0, 0.04, FRAMES)[:, None] * rng.uniform(0.5, 1)
-            picture = cv2.convertScaleAbs(crop, alpha=rng.uniform(0.7, 1.2))
-            segments.append(segment(picture, portrait.neutral, points, [picture] * FRAMES, warper()))
+            picture = cv2.convertScaleAbs(wide, alpha=rng.uniform(0.7, 1.2))
+            segments.append(segment(picture, portrait.neutral, points, [picture[ROOM.crop]] * FRAMES, warper()))
         (folder / split).mkdir()
         for name, values in stack(segments).items():
             assert name in ARRAYS

@@ -18,9 +18,9 @@ from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from atl_diffusion_node.lips import LipLine
-from atl_diffusion_node.renderer import ABOVE, reference_landmarks
+from atl_diffusion_node.renderer import ROOM, reference_landmarks
 from atl_diffusion_node.runtime import FACE_SIZE
-from atl_diffusion_node.warp import FaceWarp, apply_warp
+from atl_diffusion_node.warp import FaceWarp
 from atl_face.align import CropTransform
 from atl_training.augment import CameraNoise
 from atl_training.shards import Sample, find_shards, read_facts, read_shards, share_alike
@@ -97,7 +97,8 @@ def _cut_clip(sample: Sample, segments_wanted: int, seed: int) -> list[dict[str,
         pictures = [frames[portrait], *frames[start:start + FRAMES]]
         if camera:
             pictures = [camera(picture) for picture in pictures]
-        still, *crops = (transform.extract(picture, FACE_SIZE, 0 if i else ABOVE) for i, picture in enumerate(pictures))
+        crops = [transform.extract(picture, FACE_SIZE) for picture in pictures[1:]]
+        still = ROOM.cut(transform, pictures[0])
         segments.append(segment(still, transform.to_crop(landmarks[portrait]), points, crops, warp))
     return segments
 
@@ -109,15 +110,14 @@ def warper() -> FaceWarp:
 
 def segment(portrait: np.ndarray, neutral: np.ndarray, points: np.ndarray, target: list[np.ndarray],
             warp: FaceWarp) -> dict[str, np.ndarray]:  # fmt: skip
-    """The arrays of one segment from its crops and landmarks (68, 3) and (T, 68, 3), crop coordinates; the portrait's crop may
-    have rows over it."""
-    above = len(portrait) - FACE_SIZE
-    line = LipLine.of(portrait[above:], neutral)
-    warped = [apply_warp(portrait, warp.displacement(neutral, p, FACE_SIZE, above), above) for p in points]
+    """The arrays of one segment from its crops and landmarks (68, 3) and (T, 68, 3), crop coordinates; the portrait's has its
+    ROOM."""
+    line = LipLine.of(portrait[ROOM.crop], neutral)
+    warped = [warp.warped(portrait, neutral, p, ROOM) for p in points]
     for picture, p in zip(warped, points, strict=True):
         line.cover(picture, p, lambda xy: xy * FACE_SIZE)  # as the renderer does it
     return {
-        "portrait": portrait[above:],
+        "portrait": portrait[ROOM.crop],
         "neutral": neutral[:, :2].astype(np.float32),
         "points": points[..., :2].astype(np.float32),
         "target": np.stack(target),

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from atl_diffusion_node.paper_unet import IDENTITY
+from atl_diffusion_node.renderer import ROOM
 from atl_diffusion_node.runtime import FACE_SIZE
 from atl_diffusion_node.views import View
 from atl_evaluation.metrics.features import EfficientNetLite
@@ -86,12 +87,14 @@ class Clips(Segments):
         room = min(len(pictures), len(landmarks)) - count
         at = room // 2 if rng is None else int(rng.integers(room + 1))
         transform = CropTransform.from_landmarks(landmarks[0])
-        portrait, *target = (transform.extract(p, FACE_SIZE) for p in (pictures[0], *pictures[at:at + count]))
+        portrait = ROOM.cut(transform, pictures[0])
+        target = [transform.extract(picture, FACE_SIZE) for picture in pictures[at:at + count]]
         points = transform.to_crop(landmarks[at:at + count])
         piece = segment(portrait, transform.to_crop(landmarks[0]), points, target, self._warp)
         arrays = self._segment(piece, view, None, count) | {"mask": clip_masks(points, view.size)[:, None]}
         return Clip(**{name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}, fine=view.fine,
-                    identity=self._identity(portrait), emotion=torch.tensor([LABELS.index(sample.facts["emotion"])]))  # fmt: skip
+                    identity=self._identity(portrait[ROOM.crop]),
+                    emotion=torch.tensor([LABELS.index(sample.facts["emotion"])]))  # fmt: skip
 
     def _identity(self, portrait: np.ndarray) -> torch.Tensor:
         """(1, IDENTITY): EfficientNet-Lite0's 1280 numbers, of mean square 1, then zeros. ResNet-50's weights aren't at hand;

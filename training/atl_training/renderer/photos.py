@@ -17,8 +17,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from atl_diffusion_node.renderer import ROOM
 from atl_diffusion_node.runtime import FACE_SIZE
-from atl_diffusion_node.warp import FaceWarp, apply_warp
+from atl_diffusion_node.warp import FaceWarp, Room, apply_warp
 from atl_face.align import CropTransform
 from atl_face.detect import find_face
 from atl_face.errors import UserError
@@ -31,17 +32,18 @@ from atl_training.tool import run_tool
 
 TOOTHY, SHUT = 0.06, 0.02  # lip gaps from which on, and up to which, a picture's mouth counts as such
 SHUT_MORE = 3  # times as many segments of a picture with a shut mouth: officials smile, but renderers must shut mouths
-WORK_SIZE = 2 * FACE_SIZE  # pixels that the portrait is warped at: two warps in a row would blur it otherwise
+WORK = Room.around(2 * FACE_SIZE)  # pixels that the portrait is warped at: two warps in a row would blur it otherwise
 SLIT_DARKNESS = 0.35  # of the lips' brightness: the line between lips that touch
-TURN_RAD = np.radians((3.0, 5.0, 2.0))  # standard deviation of the portrait's pitch, yaw, roll against the picture
+TURN_RAD = np.radians((4.0, 8.0, 3.0))  # standard deviation of the portrait's pitch, yaw, roll against the picture
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture with one face: its crop (WORK_SIZE square, RGB) and the landmarks (68, 3) in it, crop coordinates."""
+    """A picture with one face: its crop with what is around it (*WORK.shape, 3), RGB, and its landmarks (68, 3), crop
+    coordinates."""
 
     name: str
-    crop: np.ndarray
+    wide: np.ndarray
     points: np.ndarray
 
     @property
@@ -66,7 +68,7 @@ def load_photo(path: Path) -> Photo:
     picture = read_picture(path.read_bytes())
     points = find_face(picture)
     transform = CropTransform.from_landmarks(points)
-    return Photo(path.stem, transform.extract(picture, WORK_SIZE), transform.to_crop(points))
+    return Photo(path.stem, WORK.cut(transform, picture), transform.to_crop(points))
 
 
 def plan(photos: list[Photo], segments: int, rng: np.random.Generator) -> list[Job]:
@@ -96,9 +98,9 @@ def _random_rest(rng: np.random.Generator) -> np.ndarray:
 
 
 def _inside_lips(points: np.ndarray, blur_px: float) -> np.ndarray:
-    """(WORK_SIZE, WORK_SIZE, 1) float32: 1 between the inner lips, with a soft edge."""
-    mask = np.zeros((WORK_SIZE, WORK_SIZE), np.uint8)
-    cv2.fillPoly(mask, [np.round(points[INNER_LIPS, :2] * WORK_SIZE * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    """(*WORK.shape, 1) float32: 1 between the inner lips, with a soft edge."""
+    mask = np.zeros(WORK.shape, np.uint8)
+    cv2.fillPoly(mask, [np.round(in_pixels(points)[INNER_LIPS, :2] * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
     return cv2.GaussianBlur(mask, (0, 0), blur_px)[..., None].astype(np.float32) / 255
 
 
@@ -106,23 +108,28 @@ def _blend(base: np.ndarray, top: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.rint(base + mask * (top.astype(np.float32) - base)).astype(np.uint8)
 
 
-def _level(crop: np.ndarray) -> float:
+def in_pixels(points: np.ndarray) -> np.ndarray:
+    """Landmarks (68, 3) in crop coordinates as pixels of a `Photo.wide`."""
+    return points * WORK.size + (*WORK.corner, 0)
+
+
+def _level(wide: np.ndarray) -> float:
     """Brightness of the middle of the face."""
-    third = WORK_SIZE // 3
-    return float(np.median(crop[third:-third, third:-third])) + 1.0
+    third = WORK.size // 3
+    return float(np.median(wide[WORK.crop][third:-third, third:-third])) + 1.0
 
 
 def make_portrait(photo: Photo, donor: Photo, warp: FaceWarp, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A portrait (WORK_SIZE square) of the picture's person in another state, and its landmarks (68, 3)."""
+    """A portrait (*WORK.shape, 3) of the picture's person in another state, and its landmarks (68, 3)."""
     shows_teeth = photo.gap < SHUT and rng.random() < 0.7
     weights = _random_smile(rng) if shows_teeth else _random_rest(rng)
     face = PortraitFace(photo.points)  # its neutral mouth is shut
     shift = np.append(rng.normal(0, 0.02, 2), 0.0)
     points = face.points(weights, rotation=rng.normal(0, TURN_RAD), translation=shift)
-    portrait = apply_warp(photo.crop, warp.displacement(photo.points, points, WORK_SIZE))
+    portrait = apply_warp(photo.wide, warp.displacement(photo.points, points, WORK), WORK)
     if shows_teeth:
-        mouth = apply_warp(donor.crop, warp.displacement(donor.points, points, WORK_SIZE)).astype(np.float32)
-        mouth *= np.clip(_level(photo.crop) / _level(donor.crop), 0.5, 2.0)
+        mouth = apply_warp(donor.wide, warp.displacement(donor.points, points, WORK), WORK).astype(np.float32)
+        mouth *= np.clip(_level(photo.wide) / _level(donor.wide), 0.5, 2.0)
         portrait = _blend(portrait, np.clip(mouth, 0, 255), _inside_lips(points, 1.2))
     elif photo.gap > SHUT:
         lips = portrait[_inside_lips(_widened(points), 1.0)[..., 0] > 0.5]
@@ -149,14 +156,13 @@ def cut(job: Job, seed: int) -> dict[str, np.ndarray]:
     segments = []
     for donor in job.donors:
         portrait, points = make_portrait(photo, donor, warp, rng)
-        transform = CropTransform.from_landmarks(points)
-        to_pixels = transform.scaled(WORK_SIZE)
-        target = transform.to_crop(photo.points)
+        transform = CropTransform.from_landmarks(in_pixels(points))
+        target = transform.to_crop(in_pixels(photo.points))
         if rng.random() < 0.5:
             target[:, :2] += rng.normal(0, JITTER, (68, 2))
         segments.append(segment(
-            to_pixels.extract(portrait, FACE_SIZE), transform.to_crop(points), np.stack([target] * FRAMES),
-            [to_pixels.extract(photo.crop, FACE_SIZE)] * FRAMES, warp,
+            ROOM.cut(transform, portrait), transform.to_crop(in_pixels(points)), np.stack([target] * FRAMES),
+            [transform.extract(photo.wide, FACE_SIZE)] * FRAMES, warp,
         ))  # fmt: skip
     return stack(segments)
 
