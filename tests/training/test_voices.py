@@ -122,7 +122,7 @@ def test_half_of_what_is_said_in_english_is_never_said_again(words):
     assert sum(count == 1 for count in counts.values()) > 500
 
 
-def test_slow_voices_know_few_sentences_of_their_split():
+def test_slow_voices_know_few_sentences_of_their_split(words):
     for validation in (False, True):
         few = few_sentences("kokoro/jf_alpha", validation)
         there_are = sum(held_out(sentence) == validation for sentence in ALL_SENTENCES["en"])
