@@ -44,14 +44,15 @@ def skin_flicker(squares: np.ndarray, points: np.ndarray) -> float:
 def seams(portrait: Portrait, points: np.ndarray, ours: np.ndarray, warp_only: np.ndarray) -> dict[str, float]:
     """Edges in frames (T, H, W, 3) of landmarks (T, 68, 3) in crop coordinates: mean lengths of luma's gradient, levels a pixel.
 
-    Of two bands in which what is drawn fades out at an edge, `paste` around the crop (into the portrait, above into what is only
-    warped) and `mouth` into the rest of the face:
+    Of two bands in which what is drawn fades out at an edge, `paste` (what the network draws into what is only warped, at the
+    crop's edge, and that into the portrait, farther out) and `mouth` (into the rest of the face):
     `seam_BAND` of the difference of ours from the warp alone; `texture_BAND`, of what has no such edge, the portrait or the warp
     alone; and `edge_BAND`, ours over that, %: a visible edge makes it more than 100, blur less.
     """
     paste, still = np.zeros(portrait.picture.shape[:2], bool), gradient(_luma(portrait.picture))
     inside = np.minimum(portrait.region_uv, 1 - portrait.region_uv).min(axis=-1)
-    paste[portrait.region] = (inside > 0) & (inside < FEATHER)
+    outer = portrait.feather[..., 0]
+    paste[portrait.region] = ((inside > 0) & (inside < FEATHER)) | ((outer > 0) & (outer < 1))
     rows = []
     for face, a, b in zip(points, map(_luma, ours), map(_luma, warp_only), strict=True):
         made, added = gradient(a), gradient(a - b)
