@@ -21,9 +21,9 @@ MAX_HEIGHT_PX = 4096
 _DATA = resources.files(__package__) / "data"
 
 
-def fade_in(inside: np.ndarray) -> np.ndarray:
-    """0 to 1 for how far inside an edge a pixel lies, in crop sides: a smoothstep over FEATHER, whose ends nobody sees."""
-    ramp = np.clip(inside / FEATHER, 0, 1)
+def fade_in(inside: np.ndarray, over: float = FEATHER) -> np.ndarray:
+    """0 to 1 for how far inside an edge a pixel lies, in crop sides: a smoothstep, whose ends nobody sees."""
+    ramp = np.clip(inside / over, 0, 1)
     return ramp * ramp * (3 - 2 * ramp)
 
 

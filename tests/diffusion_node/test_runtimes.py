@@ -131,7 +131,7 @@ def test_compiled_torch_draws_the_same(torch_runtime):
 
 def test_bfloat16_is_a_little_coarser(openvino):
     seen = stream(8)
-    assert off(drawn(OpenVinoRuntime(1, "bf16"), *seen), drawn(openvino, *seen)) < 0.05
+    assert off(drawn(OpenVinoRuntime(1, "bf16"), *seen), drawn(openvino, *seen)) < 0.08  # each rounds in its own way
 
 
 def constants(graph):
@@ -185,7 +185,7 @@ def test_int8_draws_a_face_almost_as_float_does(view):
 
 def test_onnx_runtime_draws_the_int8_graph_as_openvino_does(onnx_runtime):
     seen = stream(10)
-    assert off(drawn(OnnxRuntime(1, "int8"), *seen), drawn(OpenVinoRuntime(1, "int8"), *seen)) < 0.05
+    assert off(drawn(OnnxRuntime(1, "int8"), *seen), drawn(OpenVinoRuntime(1, "int8"), *seen)) < 0.08  # each rounds in its own way
 
 
 def test_what_is_missing_is_told(monkeypatch, tmp_path):

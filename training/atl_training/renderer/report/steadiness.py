@@ -2,7 +2,8 @@
 import cv2
 import numpy as np
 
-from atl_diffusion_node.portrait import FEATHER, Portrait
+from atl_diffusion_node.portrait import Portrait
+from atl_diffusion_node.renderer import EDGE
 from atl_diffusion_node.views import FADE_PX
 from atl_diffusion_node.views import MOUTH as MOUTH_VIEW
 from atl_evaluation.metrics import picture
@@ -52,7 +53,7 @@ def seams(portrait: Portrait, points: np.ndarray, ours: np.ndarray, warp_only: n
     paste, still = np.zeros(portrait.picture.shape[:2], bool), gradient(_luma(portrait.picture))
     inside = np.minimum(portrait.region_uv, 1 - portrait.region_uv).min(axis=-1)
     outer = portrait.feather[..., 0]
-    paste[portrait.region] = ((inside > 0) & (inside < FEATHER)) | ((outer > 0) & (outer < 1))
+    paste[portrait.region] = ((inside > 0) & (inside < EDGE)) | ((outer > 0) & (outer < 1))
     rows = []
     for face, a, b in zip(points, map(_luma, ours), map(_luma, warp_only), strict=True):
         made, added = gradient(a), gradient(a - b)
