@@ -46,9 +46,10 @@ landmarks' hull, "around" what lies beyond: forehead, hair, ears, neck, backgrou
 STEADY = """
 Steadiness on GRID, from the true landmarks. Skin's flicker: mean difference in luma from a frame to the next on nose and upper
 cheeks, between frames in which the true face hardly moves (grey levels; ours is {flicker_ratio} times the truth's). Seams, mean
-gradients in grey levels a pixel where what is drawn fades out: at the crop's edge into what is only warped, and that into the
-portrait, ours adds {seam_paste} to the warp and has {edge_paste} % of the untouched portrait's {texture_paste} (a visible edge would
-make it more than 100); around the mouth's view, it adds {seam_mouth} and has {edge_mouth} % of the warp's {texture_mouth}.
+gradients in grey levels a pixel where what is drawn fades out (a visible edge would make more than 100 %): at the crop's edge,
+into what is only warped, ours adds {seam_crop} to the warp and has {edge_crop} % of its {texture_crop}; farther out, into the
+portrait, the difference from it has {seam_paste}, and the frame {edge_paste} % of its {texture_paste}; around the mouth's view,
+ours adds {seam_mouth} and has {edge_mouth} % of the warp's {texture_mouth}.
 """
 
 STRANGERS = """

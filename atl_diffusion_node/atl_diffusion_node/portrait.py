@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from atl_diffusion_node.warp import ABOVE, ASIDE, BELOW
+from atl_diffusion_node.warp import HIGH, LOW
 from atl_face.align import CropTransform
 from atl_face.detect import find_face
 from atl_face.errors import UserError
@@ -52,7 +52,7 @@ class Portrait:
     def region(self) -> tuple[slice, slice]:
         """Rows and columns of `picture` that the crop and what is warped around it touch."""
         height, width = self.picture.shape[:2]
-        corners = self.transform.to_portrait(np.array([(x, y) for x in (-ASIDE, 1 + ASIDE) for y in (-ABOVE, 1 + BELOW)]))
+        corners = self.transform.to_portrait(np.array([(x, y) for x in (LOW[0], HIGH[0]) for y in (LOW[1], HIGH[1])]))
         x0, y0 = np.floor(corners.min(0)).astype(int)
         x1, y1 = np.ceil(corners.max(0)).astype(int)
         return slice(max(y0, 0), min(y1, height)), slice(max(x0, 0), min(x1, width))
@@ -68,7 +68,7 @@ class Portrait:
     def feather(self) -> np.ndarray:
         """How much of the drawn face each pixel of the region takes, (h, w, 1) float32: 1 inside, 0 at the edge."""
         uv = self.region_uv
-        inside = np.minimum(uv + (ASIDE, ABOVE), (1 + ASIDE, 1 + BELOW) - uv).min(axis=-1)
+        inside = np.minimum(uv - LOW, HIGH - uv).min(axis=-1)
         return fade_in(inside).astype(np.float32)[..., None]
 
 

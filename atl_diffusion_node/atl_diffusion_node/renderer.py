@@ -314,7 +314,7 @@ class FaceRenderer:
             cv2.remap(identity.portrait.picture, source[part], None, FINELY, warped[part], borderMode=cv2.BORDER_REPLICATE)
         identity.lip_line.cover(warped, points, lambda xy: identity.portrait.transform.to_portrait(xy) - corner)
         face = warped.astype(np.float32)
-        if change is not None:
+        if change is not None and identity.crop_map.size:  # a bag's portrait may lie beside its crop
             share = repaint_share(change) * EDGE_FADE[..., 0]
             delta, share, coarse = (cv2.remap(np.ascontiguousarray(a), identity.crop_map, None, cv2.INTER_LINEAR)
                                     for a in (change, share, coarse))  # fmt: skip

@@ -14,6 +14,7 @@ ABOVE, ASIDE, BELOW = 0.375, 0.125, 0.125
 """Crop sides around the crop (aside: on both sides) that are warped with it: hair and shoulders go with the head, and are not to
 be torn where it ends. Multiples of 1/16, so that they are whole pixels. Aside and below, less leaves warped film farther from the
 true one, and more no nearer (the model card has the figures)."""
+LOW, HIGH = (-ASIDE, -ABOVE), (1 + ASIDE, 1 + BELOW)  # corners of all that, crop coordinates
 BORDER = 5  # anchors along a side of that; they stay, so the warp fades out towards the edges
 FARTHEST = 10.0  # crop sides; a face lies within about one, and OpenCV never ends to fill a triangle far out
 SKULL = [*range(27, 31), 36, 39, 42, 45]  # nose bridge and corners of the eyes: no expression moves them, as it does brows
@@ -22,9 +23,9 @@ CROWN = np.array([(0.25, 0.065), (0.5, 0.02), (0.75, 0.065), (0.3, -0.14), (0.5,
 COLLAR = np.array([(0.3, 0.93), (0.5, 0.95), (0.7, 0.93)])
 """Points under the chin, crop coordinates: neck and clothes stay where a jaw opens, until it comes down upon them."""
 FOLLOWS = np.array([(0.22, 0.12), (0.33, 0.12), (0.22, 0.12)])
-"""How much of the skull's way COLLAR goes along, in x and y: who sways, sways with the shoulders. It is half of what GRID's
-speakers do by dense optical flow; of none, half and all of that, half brings warped film nearest to the true one (the model card
-has the figures). The studio's people sit still below the neck: they are nearest with none."""
+"""How much of the skull's way COLLAR goes along, in x and y: who sways, sways with the shoulders. It is about half of what
+GRID's speakers do by dense optical flow; of none, half and all of that, half brings warped film nearest to the true one (the
+model card has the figures). The studio's people sit still below the neck: they are nearest with none."""
 NECK = 0.04  # crop sides, of it that stay between a chin and the collar
 _MARGIN = 1.0 / 128  # the anchors lie just outside, so that every pixel is inside a triangle
 FLAT = 1e-7  # crop areas, twice a triangle's
@@ -33,8 +34,7 @@ _SUBPIXEL = 4
 
 def _anchors() -> np.ndarray:
     """Fixed points around all that is warped, (16, 2) crop coordinates."""
-    across = np.linspace(-ASIDE - _MARGIN, 1 + ASIDE + _MARGIN, BORDER)
-    down = np.linspace(-ABOVE - _MARGIN, 1 + BELOW + _MARGIN, BORDER)
+    across, down = (np.linspace(low - _MARGIN, high + _MARGIN, BORDER) for low, high in zip(LOW, HIGH, strict=True))
     ends = {across[0], across[-1]}, {down[0], down[-1]}
     return np.array([(x, y) for y in down for x in across if x in ends[0] or y in ends[1]])
 
@@ -97,7 +97,7 @@ def surroundings(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     collar = COLLAR + FOLLOWS * (way.real, way.imag)
     collar[:, 1] = np.maximum(collar[:, 1], target[:, 1].max() + NECK)
     around = np.vstack([np.stack([crown.real, crown.imag], axis=1), collar])
-    return np.clip(around, (-ASIDE, -ABOVE), (1 + ASIDE, 1 + BELOW))  # within the anchors
+    return np.clip(around, LOW, HIGH)  # within the anchors
 
 
 class FaceWarp:

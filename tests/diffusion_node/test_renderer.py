@@ -135,10 +135,12 @@ def test_hair_goes_with_the_head_beyond_the_crop_without_a_tear(portrait, edge, 
     assert np.abs(np.diff(shift)).max() <= 1, "and nothing is torn there"
 
 
-def test_what_the_network_paints_fades_out_where_the_warp_goes_on(portrait):
+@pytest.mark.parametrize("edge", ["top", "left", "right"])
+def test_what_the_network_paints_fades_out_where_the_warp_goes_on(portrait, edge):
     white = draw(FaceRenderer(Whitener(WINDOW)), portrait, (0.0,))[0]
-    x, y = portrait.transform.to_portrait(np.array([[0.5, 0.0]]))[0].astype(int)
-    added = (white.astype(int) - portrait.picture)[y - 8 : y + 60, x].mean(axis=1)
+    at, way = {"top": ((0.5, 0), (0, 1)), "left": ((0, 0.5), (1, 0)), "right": ((1, 0.5), (-1, 0))}[edge]
+    along = portrait.transform.to_portrait(np.array([at]))[0].astype(int) + np.arange(-8, 36)[:, None] * way
+    added = (white.astype(int) - portrait.picture)[along[:, 1], along[:, 0]].mean(axis=1)
     assert added.min() >= -2 and added[:8].max() <= 2, "no dark line, and nothing over the edge"
     assert added.max() > 60 and np.diff(added).max() < 0.3 * added.max(), "white comes in slowly"
 

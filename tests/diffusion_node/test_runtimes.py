@@ -185,7 +185,8 @@ def test_int8_draws_a_face_almost_as_float_does(view):
 
 def test_onnx_runtime_draws_the_int8_graph_as_openvino_does(onnx_runtime):
     seen = stream(10)
-    assert off(drawn(OnnxRuntime(1, "int8"), *seen), drawn(OpenVinoRuntime(1, "int8"), *seen)) < 0.08  # each rounds in its own way
+    # each rounds in its own way
+    assert off(drawn(OnnxRuntime(1, "int8"), *seen), drawn(OpenVinoRuntime(1, "int8"), *seen)) < 0.08
 
 
 def test_what_is_missing_is_told(monkeypatch, tmp_path):

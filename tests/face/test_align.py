@@ -52,5 +52,7 @@ def test_extract_samples_where_to_portrait_says():
     assert np.abs(cut[inner][..., :2] - expected[inner]).max() < 0.2
     tall = crop.extract(ramp, 64, 20)
     assert tall.shape == (84, 64, 3) and np.allclose(tall[20:], cut, atol=1e-3)
+    wide = crop.extract(ramp, 64, 20, 10, 5)
+    assert wide.shape == (89, 84, 3) and np.allclose(wide[20:84, 10:74], cut, atol=0.05)
     over = crop.to_portrait(centres[:20] - (0, 20 / 64))
     assert np.abs(tall[:20, 16:48, :2] - over[:, 16:48]).max() < 0.2

@@ -17,9 +17,6 @@ def words(monkeypatch):
     if find_spec("pocketsphinx") is None:
         made_up = tuple("".join(parts) for parts in product("bdfgklmnprstvz", "aeiou", "mnprst", "aeiou", "lnrst"))
         monkeypatch.setattr(text, "_dictionary", lambda: made_up)
-    text.few_sentences.cache_clear()
-    yield
-    text.few_sentences.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,7 @@ def test_excerpts_without_speech_hold_a_babble_too():
     voices = [Utterance(f"{k}", np.full(48000, 100 * (k + 1), np.int16) * (np.arange(48000) % 2 * 2 - 1).astype(np.int16),
                         np.ones((75, len(SPEECH_WEIGHTS)), np.float32), np.ones(75, bool), 1, False) for k in range(9)]
     silent = Batches(voices, 25, 8, seed=1, silent_share=1.0, crowd_share=1.0)
-    features, weights, speaking, _, visemes, _ = silent.draw()
+    features, weights, speaking, _, visemes = silent.draw()
     assert not weights.any() and not speaking.any() and (visemes == UNKNOWN).all() and np.isfinite(features).all()
     heard = Batches(voices, 25, 8, seed=1, silent_share=0.0).draw()
     assert heard[1].any() and heard[2].any()

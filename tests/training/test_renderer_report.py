@@ -11,6 +11,7 @@ pytest.importorskip("openvino", reason="the landmark network runs in OpenVINO")
 from renderer_page import aims, renderer_section
 
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
+from atl_diffusion_node.renderer import EDGE  # noqa: E402
 from atl_diffusion_node.views import FADE_PX
 from atl_diffusion_node.views import MOUTH as MOUTH_VIEW
 from atl_evaluation.metrics import picture
@@ -95,12 +96,17 @@ def test_a_seam_is_seen_and_a_good_paste_is_none():
     portrait = load_portrait(default_portrait_path(), 256)
     still, points = portrait.picture[None], portrait.neutral[None]
     same = seams(portrait, points, still, still)
-    assert same["seam_paste"] == same["seam_mouth"] == 0
-    assert (same["edge_paste"], same["edge_mouth"]) == pytest.approx((100, 100))
+    for band in ("crop", "paste", "mouth"):
+        assert same[f"seam_{band}"] == 0 and same[f"edge_{band}"] == pytest.approx(100)
     pasted = still.copy()
     pasted[0][portrait.region] = np.clip(pasted[0][portrait.region].astype(int) + 20 * (portrait.feather > 0.5), 0, 255)
     told = seams(portrait, points, pasted, still)
-    assert told["edge_paste"] > 105 and told["seam_paste"] > 0.2 and told["seam_mouth"] == 0
+    assert told["edge_paste"] > 105 and told["seam_paste"] > 0.2 and told["seam_mouth"] == told["seam_crop"] == 0
+    inside = np.minimum(portrait.region_uv, 1 - portrait.region_uv).min(axis=-1)[..., None]
+    drawn = still.copy()
+    drawn[0][portrait.region] = np.clip(drawn[0][portrait.region].astype(int) + 20 * (inside > EDGE / 2), 0, 255)
+    told = seams(portrait, points, drawn, still)
+    assert told["edge_crop"] > 105 and told["seam_crop"] > 0.2 and told["seam_mouth"] == told["seam_paste"] == 0
     rows, columns = MOUTH_VIEW.place(portrait.neutral)
     corners = np.array([(columns.start, rows.start), (columns.stop, rows.stop)]) + [[FADE_PX / 2], [-FADE_PX / 2]]
     (x0, y0), (x1, y1) = np.round(portrait.transform.to_portrait(corners / MOUTH_VIEW.size)).astype(int)

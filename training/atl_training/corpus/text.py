@@ -18,7 +18,7 @@ LICENCE = {
 # of the English sentences; the others come from the grammar. A network learns a few hundred sentences by heart, and what
 # comes next in them: the same voices in other sentences are followed much worse. So half of what is said is never said again.
 WRITTEN_SHARE, WORDS_SHARE = 0.35, 0.5
-FEW, FEW_RANDOM = 60, 150  # sentences, and rows of random English words, that a slow voice knows: synthesised once and kept
+FEW = 60  # sentences that a slow voice knows: they are synthesised once and kept
 COMMON_SHARE = 0.4  # of random words: the short ones that speech slurs
 
 
@@ -83,15 +83,11 @@ def _dictionary() -> tuple[str, ...]:
     return tuple(word for word in (line.split(" ", 1)[0] for line in lines) if re.fullmatch("[a-z]{3,}", word))
 
 
-@lru_cache(None)
 def few_sentences(voice: str, validation: bool, language: str = "en") -> list[str]:
-    """FEW written sentences of the split that a slow voice knows, and FEW_RANDOM of random words if it is English: always the
-    same, and other ones for every voice, but where the split has no more than FEW written ones, as validation has."""
+    """FEW written sentences of the split that a slow voice knows, always the same; other ones for every voice, but where the
+    split has no more than FEW, as validation has."""
     mine = [sentence for sentence in ALL_SENTENCES[language] if held_out(sentence) == validation]
-    known = sorted(mine, key=lambda sentence: hashlib.sha256(f"{voice}/{sentence}".encode()).digest())[:FEW]
-    rng = np.random.default_rng(list(voice.encode()))
-    drawn = (word_salad(rng) for _ in range(20 * FEW_RANDOM)) if language == "en" else ()
-    return known + [sentence for sentence in drawn if held_out(sentence) == validation][:FEW_RANDOM]
+    return sorted(mine, key=lambda sentence: hashlib.sha256(f"{voice}/{sentence}".encode()).digest())[:FEW]
 
 
 def grammar_sentence(rng: np.random.Generator) -> str:

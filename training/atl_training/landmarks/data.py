@@ -11,7 +11,7 @@ from atl_face.errors import UserError
 from atl_face.stream import FRAME_SAMPLES
 from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
-from atl_training.augment import degrade_sound, lose_bands, lose_chunks, other_throat
+from atl_training.augment import degrade_sound, lose_chunks, other_throat
 from atl_training.corpus.visemes import VISEMES
 from atl_training.landmarks.encoders import Encoder
 from atl_training.landmarks.fit import closed_neutral, fit_speech_weights
@@ -28,7 +28,7 @@ CLIPPED_SHARE = 0.2  # of the excerpts without speech are driven far into full s
 @dataclass
 class Utterance:
     """sound (n,) int16 16 kHz; weights (T, len(SPEECH_WEIGHTS)); speaking (T,) bool; style an index of STYLES; visemes (T,)
-    indices of NAMED, UNKNOWN where nobody wrote them down; taught (T, n): what a teacher makes of it (`teacher`)."""
+    indices of NAMED, UNKNOWN where nobody wrote them down."""
 
     name: str
     sound: np.ndarray
@@ -37,7 +37,6 @@ class Utterance:
     style: int
     held: bool
     visemes: np.ndarray | None = None  # all UNKNOWN
-    taught: np.ndarray | None = None
 
 
 def load_shards(sources: list[Path]) -> list[Utterance]:
@@ -80,7 +79,7 @@ class Batches:
     """
 
     def __init__(self, utterances: list[Utterance], frames: int, batch: int, seed: int | list[int],
-                 lookahead: int = LOOKAHEAD, real_share: float = 0.3, silent_share: float = 0.12,
+                 lookahead: int = LOOKAHEAD, real_share: float = 0.4, silent_share: float = 0.12,
                  babble_share: float = 0.1, crowd_share: float = 0.6, encoder: Encoder | None = None):  # fmt: skip
         if not utterances:
             raise UserError("No clip is left to train on: all are held out, or share-alike.")
@@ -113,7 +112,7 @@ class Batches:
 
     def draw(self) -> tuple[np.ndarray, ...]:
         """features (B, 4 T + lookahead, MELS), or (B, T + lookahead / 4, width) of an encoder; weights (B, T, n), speaking
-        (B, T), style (B, len(STYLES)), visemes (B, T), taught (B, T, n), NaN where nobody was; all float32."""
+        (B, T), style (B, len(STYLES)), visemes (B, T); all float32."""
         rows = [self._row() for _ in range(self._batch)]
         return tuple(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True))
 
@@ -127,19 +126,19 @@ class Batches:
         sound = _excerpt(utterance.sound, start * FRAME_SAMPLES, length).astype(np.float32) / 32768
         weights = _excerpt(utterance.weights, start, frames)
         speaking = _excerpt(utterance.speaking, start, frames).astype(np.float32)
-        visemes = np.full(frames, UNKNOWN) if utterance.visemes is None else _excerpt(utterance.visemes, start, frames, UNKNOWN)
-        taught = np.zeros((frames, 0)) if utterance.taught is None else _excerpt(utterance.taught, start, frames, np.nan)
+        visemes = np.full(frames, UNKNOWN)
+        if utterance.visemes is not None:
+            visemes = _excerpt(utterance.visemes - UNKNOWN, start, frames) + UNKNOWN
         if rng.random() < self._silent:
             sound = self._nobody(pool, length)
             weights, speaking, visemes = np.zeros_like(weights), np.zeros_like(speaking), np.full(frames, UNKNOWN)
-            taught = np.full_like(taught, np.nan)
         elif rng.random() < self._babble:
             behind = self._voices(pool, 1 if rng.random() < 0.5 else int(rng.integers(*CROWD)), length)
             level = np.sqrt(np.mean(sound**2) / (np.mean(behind**2) + 1e-9))
             sound = np.clip(sound + 10 ** (-rng.uniform(0, 20) / 20) * min(level, 10) * behind, -1, 1).astype(np.float32)
         style = np.zeros(len(STYLES))
         style[utterance.style] = 1
-        return self._heard(lose_chunks(rng, degrade_sound(rng, sound))), weights, speaking, style, visemes, taught
+        return self._heard(lose_chunks(rng, degrade_sound(rng, sound))), weights, speaking, style, visemes
 
     def _nobody(self, pool: list[Utterance], length: int) -> np.ndarray:
         """Sound (length,) to which no mouth moves: silence, a noise, a babble; at any level, some of it clipped."""
@@ -165,9 +164,7 @@ class Batches:
         return total
 
     def _heard(self, sound: np.ndarray) -> np.ndarray:
-        if self._encoder:
-            return self._encoder.disturbed(self._rng, sound)
-        return lose_bands(self._rng, other_throat(self._rng, log_mel(sound)))
+        return self._encoder.disturbed(self._rng, sound) if self._encoder else other_throat(self._rng, log_mel(sound))
 
 
 def spread(items: list, most: int) -> list:
@@ -177,9 +174,9 @@ def spread(items: list, most: int) -> list:
     return [items[i] for i in np.linspace(0, len(items) - 1, most).astype(int)]
 
 
-def _excerpt(array: np.ndarray, start: int, length: int, outside: float = 0) -> np.ndarray:
-    """array[start:start + length] with `outside` where that reaches outside."""
-    out = np.full((length, *array.shape[1:]), outside, array.dtype)
+def _excerpt(array: np.ndarray, start: int, length: int) -> np.ndarray:
+    """array[start:start + length] with zeros where that reaches outside."""
+    out = np.zeros((length, *array.shape[1:]), array.dtype)
     a, b = max(start, 0), min(start + length, len(array))
     if b > a:
         out[a - start: b - start] = array[a:b]

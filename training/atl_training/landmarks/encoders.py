@@ -23,7 +23,7 @@ from atl_face.errors import UserError
 from atl_face.stream import FRAME_SAMPLES
 from atl_landmark_node.features import MELS, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD
-from atl_training.augment import lose_bands, other_throat
+from atl_training.augment import other_throat
 from atl_training.tool import run_tool
 
 EXCERPT = 75  # frames that training cuts out, 3 s: GRID's clip length
@@ -82,7 +82,7 @@ class LogMel(Encoder):
         return log_mel(padded).reshape(frames, self.width)
 
     def disturbed(self, rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
-        return lose_bands(rng, other_throat(rng, self(sound).reshape(-1, MELS))).reshape(-1, self.width)
+        return other_throat(rng, self(sound).reshape(-1, MELS)).reshape(-1, self.width)
 
 
 class _Pretrained(Encoder):

@@ -45,22 +45,23 @@ def skin_flicker(squares: np.ndarray, points: np.ndarray) -> float:
 def seams(portrait: Portrait, points: np.ndarray, ours: np.ndarray, warp_only: np.ndarray) -> dict[str, float]:
     """Edges in frames (T, H, W, 3) of landmarks (T, 68, 3) in crop coordinates: mean lengths of luma's gradient, levels a pixel.
 
-    Of two bands in which what is drawn fades out at an edge, `paste` (what the network draws into what is only warped, at the
-    crop's edge, and that into the portrait, farther out) and `mouth` (into the rest of the face):
-    `seam_BAND` of the difference of ours from the warp alone; `texture_BAND`, of what has no such edge, the portrait or the warp
-    alone; and `edge_BAND`, ours over that, %: a visible edge makes it more than 100, blur less.
+    Of three bands in which what is drawn fades out at an edge, `crop` (what the network draws, into what is only warped), `mouth`
+    (its view's, into the face's) and `paste` (all of it, into the portrait):
+    `seam_BAND` of the difference of ours from the warp alone, of `paste` from the portrait; `texture_BAND`, of what has no such
+    edge, the warp alone or the portrait; and `edge_BAND`, ours over that, %: a visible edge makes it more than 100, blur less.
     """
-    paste, still = np.zeros(portrait.picture.shape[:2], bool), gradient(_luma(portrait.picture))
+    crop, paste = (np.zeros(portrait.picture.shape[:2], bool) for _ in range(2))
     inside = np.minimum(portrait.region_uv, 1 - portrait.region_uv).min(axis=-1)
-    outer = portrait.feather[..., 0]
-    paste[portrait.region] = ((inside > 0) & (inside < EDGE)) | ((outer > 0) & (outer < 1))
+    crop[portrait.region] = (inside > 0) & (inside < EDGE)
+    paste[portrait.region] = (portrait.feather[..., 0] > 0) & (portrait.feather[..., 0] < 1)
+    still = _luma(portrait.picture)
     rows = []
     for face, a, b in zip(points, map(_luma, ours), map(_luma, warp_only), strict=True):
-        made, added = gradient(a), gradient(a - b)
-        row = {}
-        for name, band, texture in (("paste", paste, still), ("mouth", _mouth_band(portrait, face), gradient(b))):
-            row |= {f"seam_{name}": added[band].mean(), f"texture_{name}": texture[band].mean(),
-                    f"edge_{name}": 100 * made[band].mean() / texture[band].mean()}  # fmt: skip
+        made, row = gradient(a), {}
+        for name, band, plain in (("crop", crop, b), ("paste", paste, still), ("mouth", _mouth_band(portrait, face), b)):
+            texture = gradient(plain)[band].mean()
+            row |= {f"seam_{name}": gradient(a - plain)[band].mean(), f"texture_{name}": texture,
+                    f"edge_{name}": 100 * made[band].mean() / texture}  # fmt: skip
         rows.append(row)
     return {name: mean_of([row[name] for row in rows]) for name in rows[0]}
 
