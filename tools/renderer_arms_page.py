@@ -16,8 +16,9 @@ INTRODUCTION = """
 `python -m atl_training.renderer.arms --data {packs} --out DIR --json docs/renderer_arms.json`: each arm trained anew for
 {steps} steps ({frames} frames seen) on the face's view, without the critic, on one thread; judged at one evaluation a frame
 on held-out segments with the moving average of its weights. That is a small part of what the shipped networks were trained
-for: it compares, and doesn't tell what they reach. All of it, the paper's way below too, is of commit fa3ce1e, whose warp ended at
-the crop's sides. `film` is held out by clip: all of its judged segments are of one clip of a woman of whom another one was trained on. "Against base" are differences of means over the sets, in dB; {seeds}
+for: it compares, and doesn't tell what they reach. All of it, the paper's way below too, is of commit fa3ce1e, whose warp ended
+at the crop's sides. `film` is held out by clip: all of its judged segments are of one clip of a woman of whom another one was
+trained on. "Against base" are differences of means over the sets, in dB; {seeds}
 """
 
 ONE_SEED = f"one seed: gaps under {NOTHING} dB mean nothing and are shown as ≈."
