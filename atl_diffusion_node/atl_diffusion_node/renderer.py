@@ -65,6 +65,7 @@ def _rim(feather: np.ndarray) -> list[tuple[slice, slice]]:
     (top, left), (bottom, right) = (0, 0), feather.shape
     while top < bottom and left < right and feather[top:bottom, left:right].min() < 1:
         top, left, bottom, right = top + 1, left + 1, bottom - 1, right - 1
+    bottom, right = max(top, bottom), max(left, right)  # where there is no such rectangle, no pixel is in two parts
     every, middle = slice(None), slice(top, bottom)
     return [(slice(0, top), every), (slice(bottom, None), every), (middle, slice(0, left)), (middle, slice(right, None))]
 

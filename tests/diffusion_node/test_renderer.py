@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from atl_diffusion_node.portrait import FEATHER, default_portrait_path, load_portrait, output_shape
-from atl_diffusion_node.renderer import FaceRenderer, sharpened
+from atl_diffusion_node.renderer import FaceRenderer, _rim, sharpened
 from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW, WINDOWS
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE
 from atl_evaluation.baselines import WarpOnly
@@ -143,6 +143,19 @@ def test_what_the_network_paints_fades_out_where_the_warp_goes_on(portrait, edge
     added = (white.astype(int) - portrait.picture)[along[:, 1], along[:, 0]].mean(axis=1)
     assert added.min() >= -2 and added[:8].max() <= 2, "no dark line, and nothing over the edge"
     assert added.max() > 60 and np.diff(added).max() < 0.3 * added.max(), "white comes in slowly"
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (41, 61), (5, 9), (1, 1)])
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_rim_holds_all_that_fades_once(shape, inside):
+    feather = np.ones(shape, np.float32)
+    feather[:4] = feather[:, -3:] = 0.5
+    if not inside:
+        feather[shape[0] // 2, shape[1] // 2] = 0.5  # as in a tilted crop: no rectangle is free of it
+    times = np.zeros(shape, int)
+    for part in _rim(feather):
+        times[part] += 1
+    assert times.max() == 1 and (times[feather < 1] == 1).all()
 
 
 def test_the_mouths_view_fades_into_the_faces(portrait):
