@@ -131,7 +131,7 @@ def test_compiled_torch_draws_the_same(torch_runtime):
 
 def test_bfloat16_is_a_little_coarser(openvino):
     seen = stream(8)
-    assert off(drawn(OpenVinoRuntime(1, "bf16"), *seen), drawn(openvino, *seen)) < 0.08  # each rounds in its own way
+    assert off(drawn(OpenVinoRuntime(1, "bf16"), *seen), drawn(openvino, *seen)) < 0.05
 
 
 def constants(graph):
@@ -185,7 +185,7 @@ def test_int8_draws_a_face_almost_as_float_does(view):
 
 def test_onnx_runtime_draws_the_int8_graph_as_openvino_does(onnx_runtime):
     seen = stream(10)
-    # each rounds in its own way
+    # each rounds in its own way: .052 with the weights of commit 0e58126
     assert off(drawn(OnnxRuntime(1, "int8"), *seen), drawn(OpenVinoRuntime(1, "int8"), *seen)) < 0.08
 
 

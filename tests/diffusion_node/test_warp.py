@@ -102,6 +102,14 @@ def test_what_is_around_the_crop_goes_on_where_it_ends():
     assert np.array_equal(apply_warp(picture, wide, WIDE, crop_only=True), apply_warp(picture, wide, WIDE)[WIDE.crop])
 
 
+@pytest.mark.parametrize("degrees", [-12, 12])
+def test_a_leaning_head_tears_no_hair(degrees):
+    angle, neck = np.radians(degrees), np.array([0.5, 1.0])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    hair = WARP.displacement(POINTS, (POINTS - neck) @ turn.T + neck + (0, -0.04), WIDE)[: WIDE.above + 40]
+    assert SIZE * max(np.abs(np.diff(hair, axis=axis)).max() for axis in (0, 1)) < 4, "px, from a pixel to the next"
+
+
 def test_the_border_stays():
     field = WARP.displacement(POINTS, POINTS + (0.03, 0.03), WIDE)
     rim = np.concatenate([field[0], field[-1], field[:, 0], field[:, -1]])
