@@ -22,7 +22,7 @@ from atl_landmark_node.features import MELS  # noqa: E402
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STATE  # noqa: E402
 from atl_landmark_node.net import LipShutter  # noqa: E402
 from atl_training import noises  # noqa: E402
-from atl_training.augment import other_throat  # noqa: E402
+from atl_training.augment import MASKED, lose_bands, other_throat  # noqa: E402
 from atl_training.landmarks import no_speech  # noqa: E402
 from atl_training.landmarks.arms import row_of  # noqa: E402
 from atl_training.landmarks.critic import SyncCritic  # noqa: E402
@@ -151,6 +151,14 @@ def test_another_throat_moves_the_bands_and_keeps_the_time():
     peaks = {int(m[0].argmax()) for m in moved}
     assert 30 in peaks and min(peaks) < 29 and max(peaks) > 31 and all(m.shape == features.shape for m in moved)
     assert all(m.dtype == np.float32 for m in moved)
+
+
+def test_bands_of_the_sound_are_lost_in_half_of_the_excerpts_and_for_all_of_their_time():
+    features = np.random.default_rng(0).standard_normal((7, MELS)).astype(np.float32)
+    rng = np.random.default_rng(5)
+    lost = [(lose_bands(rng, features) != features) for _ in range(200)]
+    assert 0.35 < np.mean([mask.any() for mask in lost]) < 0.65
+    assert all((mask == mask[:1]).all() and mask[0].sum() <= 2 * MASKED * MELS for mask in lost)
 
 
 def test_batches_come_as_often_as_said_and_the_same_for_a_seed():

@@ -8,6 +8,7 @@ from atl_training.noises import a_stretch
 
 CLEAN_SHARE = 0.33  # of the excerpts stay as they are: the usual case must stay the best
 BANDS_HZ = ((300, 3400), (120, 5000), (80, 7000))  # telephone, cheap headset, laptop
+MASKED = 0.15  # of the mel bands, at most, that `lose_bands` takes at once
 
 
 def degrade_sound(rng: np.random.Generator, sound: np.ndarray) -> np.ndarray:
@@ -54,6 +55,19 @@ def other_throat(rng: np.random.Generator, features: np.ndarray) -> np.ndarray:
     below = place.astype(int)
     share = (place - below).astype(np.float32)
     return features[:, below] * (1 - share) + features[:, below + 1] * share
+
+
+def lose_bands(rng: np.random.Generator, features: np.ndarray) -> np.ndarray:
+    """Log-mel features (n, MELS) of which half the excerpts miss one or two bands of up to MASKED (Park et al., "SpecAugment",
+    2019, without its masks in time: what is guessed there is the sentence, and that is learnt by heart)."""
+    if rng.random() < 0.5:
+        return features
+    features = features.copy()
+    for _ in range(rng.integers(1, 3)):
+        width = rng.integers(1, int(MASKED * features.shape[1]) + 1)
+        begin = rng.integers(features.shape[1] - width + 1)
+        features[:, begin:begin + width] = features.mean()
+    return features
 
 
 class CameraNoise:

@@ -11,7 +11,7 @@ from atl_face.errors import UserError
 from atl_face.stream import FRAME_SAMPLES
 from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
-from atl_training.augment import degrade_sound, lose_chunks, other_throat
+from atl_training.augment import degrade_sound, lose_bands, lose_chunks, other_throat
 from atl_training.corpus.visemes import VISEMES
 from atl_training.landmarks.encoders import Encoder
 from atl_training.landmarks.fit import closed_neutral, fit_speech_weights
@@ -164,7 +164,9 @@ class Batches:
         return total
 
     def _heard(self, sound: np.ndarray) -> np.ndarray:
-        return self._encoder.disturbed(self._rng, sound) if self._encoder else other_throat(self._rng, log_mel(sound))
+        if self._encoder:
+            return self._encoder.disturbed(self._rng, sound)
+        return lose_bands(self._rng, other_throat(self._rng, log_mel(sound)))
 
 
 def spread(items: list, most: int) -> list:

@@ -134,7 +134,7 @@ def main() -> None:
             told |= {"step": step + 1, "hours": (time.time() - started) / 3600, "waited": told["waited"] + 1 if counts else 0}
             if better:
                 told["best"] = score(figures)
-                _save(trainee, arguments.out / "best.safetensors")
+                save_net(trainee, arguments.out / "best.safetensors")
                 spent = {"step": step + 1, "hours": round(told["hours"], 2), "processes": world, "arguments": asked}
                 trained_on = {s: sum(u.style == i and not u.held for u in utterances) for i, s in enumerate(STYLES)}
                 (arguments.out / "metrics.json").write_text(json.dumps(figures | spent | {"utterances": trained_on}, indent=1))
@@ -181,7 +181,7 @@ def _moves(utterance: Utterance) -> bool:
     return lip_gap(points_of(utterance.weights)).std() > FLAT
 
 
-def _save(trainee: torch.nn.Module, path: Path) -> None:
+def save_net(trainee: torch.nn.Module, path: Path) -> None:
     """Weights, and what network they are of."""
     with complete(path) as partial:
         save_file({name: value.contiguous() for name, value in trainee.net.state_dict().items()}, partial, trainee.told)
