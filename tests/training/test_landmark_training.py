@@ -17,13 +17,14 @@ torch = pytest.importorskip("torch", reason="torch isn't installed: the training
 from safetensors.torch import load_file  # noqa: E402
 
 from atl_face.emotion import LABELS  # noqa: E402
+from atl_face.stream import FRAME_SAMPLES  # noqa: E402
 from atl_face.topology import CLOSED_LIP_GAP, MOUTH, SPEECH_WEIGHTS, lip_gap  # noqa: E402
 from atl_landmark_node.features import MELS  # noqa: E402
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STATE  # noqa: E402
 from atl_landmark_node.net import LipShutter  # noqa: E402
 from atl_training import noises  # noqa: E402
 from atl_training.augment import MASKED, lose_bands, other_throat  # noqa: E402
-from atl_training.landmarks import no_speech  # noqa: E402
+from atl_training.landmarks import data, no_speech  # noqa: E402
 from atl_training.landmarks.arms import row_of  # noqa: E402
 from atl_training.landmarks.critic import SyncCritic  # noqa: E402
 from atl_training.landmarks.data import ECHOES, UNKNOWN, Batches, Utterance, load_shards, spread  # noqa: E402
@@ -114,11 +115,36 @@ def test_what_a_gap_costs_falls_to_nothing_where_memory_is_short():
         assert cost() < 1.1e-4 < 2e-4 < remembering  # 1e-4 is the root's floor
 
 
+@pytest.mark.parametrize("tempo", [0.87, 1.0, 1.15])
+def test_a_mouth_keeps_up_with_its_sound_at_any_tempo(monkeypatch, tempo):
+    """Clicks in the middle of frames in which the jaw is open, and the viseme another."""
+    frames, sound = np.arange(10, 200, 25), np.zeros(225 * FRAME_SAMPLES, np.int16)
+    for frame in frames:
+        sound[frame * FRAME_SAMPLES + FRAME_SAMPLES // 2 + np.arange(-20, 20)] = 20000
+    weights, visemes = np.zeros((225, len(SPEECH_WEIGHTS)), np.float32), np.zeros(225, int)
+    weights[frames], visemes[frames] = 1, 3
+    monkeypatch.setattr(data, "TEMPI", (tempo, tempo))
+    batches, heard = Batches([Utterance("clicks", sound, weights, np.ones(225, bool), 0, False, visemes)], 75, 12, 3,
+                             silent_share=0, babble_share=0), []  # fmt: skip
+    monkeypatch.setattr(data, "degrade_sound", lambda rng, sound: sound)
+    monkeypatch.setattr(data, "lose_chunks", lambda rng, sound: sound)
+    monkeypatch.setattr(batches, "_heard", lambda sound: heard.append(sound) or np.zeros((1, 1)))
+    _, moved, _, _, named, _ = batches.draw()
+    spaces = set()
+    for excerpt, mouth, viseme in zip(heard, moved[..., 0], named, strict=True):
+        loud = np.square(excerpt[: 75 * FRAME_SAMPLES]).reshape(75, -1).sum(1)
+        clicks = np.flatnonzero(loud > 0.5 * loud.max())
+        assert len(clicks) and (mouth[clicks] > 0.4).all() and (viseme[clicks[mouth[clicks] > 0.6]] == 3).all()
+        assert mouth.sum() < 1.3 * (len(clicks) + 1) / tempo, "and nowhere else"
+        spaces |= set(np.diff(clicks))
+    assert {25, round(25 / tempo)} <= spaces, "half of them are at their own tempo"
+
+
 def test_excerpts_without_speech_hold_a_babble_too():
     voices = [Utterance(f"{k}", np.full(48000, 100 * (k + 1), np.int16) * (np.arange(48000) % 2 * 2 - 1).astype(np.int16),
                         np.ones((75, len(SPEECH_WEIGHTS)), np.float32), np.ones(75, bool), 1, False) for k in range(9)]
     silent = Batches(voices, 25, 8, seed=1, silent_share=1.0, crowd_share=1.0)
-    features, weights, speaking, _, visemes = silent.draw()
+    features, weights, speaking, _, visemes, _ = silent.draw()
     assert not weights.any() and not speaking.any() and (visemes == UNKNOWN).all() and np.isfinite(features).all()
     heard = Batches(voices, 25, 8, seed=1, silent_share=0.0).draw()
     assert heard[1].any() and heard[2].any()

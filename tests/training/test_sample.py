@@ -72,7 +72,7 @@ def test_lips_shut_where_the_truth_says_so(clips):
 def test_the_landmark_network_reads_it(clips):
     utterances = load_shards([SAMPLE])
     assert [u.held for u in utterances] == [clip.held_out for clip in clips]
-    features, weights, speaking, style, _ = Batches(utterances, 25, 4, seed=0).draw()
+    features, weights, speaking, style, *_ = Batches(utterances, 25, 4, seed=0).draw()
     assert weights.shape == (4, 25, len(SPEECH_WEIGHTS)) and speaking.shape == (4, 25) and np.isfinite(features).all()
     assert (style.sum(1) == 1).all()
 

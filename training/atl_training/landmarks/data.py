@@ -19,6 +19,9 @@ from atl_training.noises import a_stretch
 from atl_training.shards import Sample, read_shards, share_alike
 
 ECHOES = 2
+TEMPI = 0.87, 1.15
+"""Between which half the excerpts are played faster or slower, mouth and all (Ko et al., "Audio Augmentation for Speech
+Recognition", 2015, have .9, 1 and 1.1): the same sentence is another one to learn by heart."""
 NAMED = tuple(VISEMES)
 UNKNOWN = -1
 CROWD = 3, 8  # voices of a babble, from and up to
@@ -28,7 +31,7 @@ CLIPPED_SHARE = 0.2  # of the excerpts without speech are driven far into full s
 @dataclass
 class Utterance:
     """sound (n,) int16 16 kHz; weights (T, len(SPEECH_WEIGHTS)); speaking (T,) bool; style an index of STYLES; visemes (T,)
-    indices of NAMED, UNKNOWN where nobody wrote them down."""
+    indices of NAMED, UNKNOWN where nobody wrote them down; taught (T, n): what a teacher makes of it (`teacher`)."""
 
     name: str
     sound: np.ndarray
@@ -37,6 +40,7 @@ class Utterance:
     style: int
     held: bool
     visemes: np.ndarray | None = None  # all UNKNOWN
+    taught: np.ndarray | None = None
 
 
 def load_shards(sources: list[Path]) -> list[Utterance]:
@@ -112,7 +116,7 @@ class Batches:
 
     def draw(self) -> tuple[np.ndarray, ...]:
         """features (B, 4 T + lookahead, MELS), or (B, T + lookahead / 4, width) of an encoder; weights (B, T, n), speaking
-        (B, T), style (B, len(STYLES)), visemes (B, T); all float32."""
+        (B, T), style (B, len(STYLES)), visemes (B, T), taught (B, T, n), NaN where nobody was; all float32."""
         rows = [self._row() for _ in range(self._batch)]
         return tuple(np.stack(column).astype(np.float32) for column in zip(*rows, strict=True))
 
@@ -123,22 +127,25 @@ class Batches:
         length = (frames * CURRENT + self._lookahead) * HOP
         count = len(utterance.weights)
         start = int(rng.integers(-6, max(1, count - frames // 2)))  # may begin before the sound: silence, mouth at rest
-        sound = _excerpt(utterance.sound, start * FRAME_SAMPLES, length).astype(np.float32) / 32768
-        weights = _excerpt(utterance.weights, start, frames)
-        speaking = _excerpt(utterance.speaking, start, frames).astype(np.float32)
-        visemes = np.full(frames, UNKNOWN)
-        if utterance.visemes is not None:
-            visemes = _excerpt(utterance.visemes - UNKNOWN, start, frames) + UNKNOWN
+        tempo = 1.0 if rng.random() < 0.5 else rng.uniform(*TEMPI)
+        middles = start + (np.arange(frames) + 0.5) * tempo - 0.5  # of the excerpt's frames, in the clip's
+        nearest = np.rint(middles).astype(int)
+        sound = _between(utterance.sound, start * FRAME_SAMPLES + np.arange(length) * tempo).astype(np.float32) / 32768
+        weights = _between(utterance.weights, middles)
+        speaking = _at(utterance.speaking, nearest).astype(np.float32)
+        visemes = np.full(frames, UNKNOWN) if utterance.visemes is None else _at(utterance.visemes, nearest, UNKNOWN)
+        taught = np.zeros((frames, 0)) if utterance.taught is None else _at(utterance.taught, nearest, np.nan)
         if rng.random() < self._silent:
             sound = self._nobody(pool, length)
             weights, speaking, visemes = np.zeros_like(weights), np.zeros_like(speaking), np.full(frames, UNKNOWN)
+            taught = np.full_like(taught, np.nan)
         elif rng.random() < self._babble:
             behind = self._voices(pool, 1 if rng.random() < 0.5 else int(rng.integers(*CROWD)), length)
             level = np.sqrt(np.mean(sound**2) / (np.mean(behind**2) + 1e-9))
             sound = np.clip(sound + 10 ** (-rng.uniform(0, 20) / 20) * min(level, 10) * behind, -1, 1).astype(np.float32)
         style = np.zeros(len(STYLES))
         style[utterance.style] = 1
-        return self._heard(lose_chunks(rng, degrade_sound(rng, sound))), weights, speaking, style, visemes
+        return self._heard(lose_chunks(rng, degrade_sound(rng, sound))), weights, speaking, style, visemes, taught
 
     def _nobody(self, pool: list[Utterance], length: int) -> np.ndarray:
         """Sound (length,) to which no mouth moves: silence, a noise, a babble; at any level, some of it clipped."""
@@ -176,10 +183,14 @@ def spread(items: list, most: int) -> list:
     return [items[i] for i in np.linspace(0, len(items) - 1, most).astype(int)]
 
 
-def _excerpt(array: np.ndarray, start: int, length: int) -> np.ndarray:
-    """array[start:start + length] with zeros where that reaches outside."""
-    out = np.zeros((length, *array.shape[1:]), array.dtype)
-    a, b = max(start, 0), min(start + length, len(array))
-    if b > a:
-        out[a - start: b - start] = array[a:b]
-    return out
+def _at(array: np.ndarray, places: np.ndarray, outside: float = 0) -> np.ndarray:
+    """The rows of an array at some places, with `outside` where it has none."""
+    out = array[np.clip(places, 0, len(array) - 1)]
+    return np.where(((places >= 0) & (places < len(array))).reshape(-1, *[1] * (array.ndim - 1)), out, outside)
+
+
+def _between(array: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The rows of an array at places between them, with zeros outside."""
+    below = np.floor(places).astype(int)
+    share = (places - below).astype(np.float32).reshape(-1, *[1] * (array.ndim - 1))
+    return _at(array, below) * (1 - share) + _at(array, below + 1) * share

@@ -28,8 +28,9 @@ def export(net: SpeechNet, path: Path) -> None:
     example = (torch.randn(1, WINDOW, MELS), torch.randn(1, LAYERS * STATE).tanh(), torch.eye(len(STYLES))[:1])
     torch.onnx.export(_Step(net).eval(), example, path, input_names=["window", "state", "style"],
                       output_names=["answer", "next_state"], opset_version=17, dynamo=False)  # fmt: skip
+    every_style = [(*example[:2], style) for style in torch.eye(len(STYLES)).split(1)]
     with torch.inference_mode():
-        check_export(path, [(example, net.step(*example))])
+        check_export(path, [(inputs, net.step(*inputs)) for inputs in every_style])
 
 
 def check_export(path: Path, answers: list) -> None:

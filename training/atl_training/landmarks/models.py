@@ -28,6 +28,7 @@ LOG_MEL = LogMel.name
 SYNC_LOSS = 0.03
 SYNC_FROM = 0.2  # share of the steps after which the critic is listened to: it has to learn first
 VISEME_LOSS = 0.1
+TEACHER_LOSS = 0.2  # of the mean square of what its features (deviation 1) are off by: about what all others weigh together
 BRIDGE_LOSS = 10.0
 """Of an eye distance, a frame's mean over the mouth: a difference of 1 % costs .1. At 30 (3,000 steps, and
 twice the babble with them) gaps of .2 s healed in 160 instead of 220 ms, longer ones no sooner; film was followed a bit worse."""
@@ -44,29 +45,32 @@ def heard(utterance: Utterance, lookahead: int, encoder: Encoder | None = None) 
 
 
 class StreamTrainee(torch.nn.Module):
-    """`stream`, with what only teaches it: a sync critic, and an ear that names visemes.
+    """`stream`, with what only teaches it: a sync critic, an ear that names visemes, and one that guesses a teacher's features.
 
     Args:
-        lookahead: feature frames. sync: weight of the critic's opinion; 0 is without.
+        lookahead: feature frames. sync: weight of the critic's opinion; 0 is without. taught: features of the teacher, if any.
     """
 
     learning_rate = 1.5e-3
     encoder = None  # but the log-mel frames of 10 ms
 
-    def __init__(self, lookahead: int, sync: float | None = None, encoder: str = LOG_MEL, folder: Path | None = None):
+    def __init__(self, lookahead: int, sync: float | None = None, encoder: str = LOG_MEL, folder: Path | None = None,
+                 taught: int = 0):  # fmt: skip
         super().__init__()
         if encoder != LOG_MEL:
             raise UserError("stream answers while it hears, so log-mel is all that it can hear: --encoder is for kflm.")
         self.told = {"model": "stream", "lookahead": str(lookahead)}
         self.net, self.loss = SpeechNet(lookahead), MouthLoss()
         self.visemes = torch.nn.Linear(2 * STATE + len(STYLES), len(NAMED))
+        self.teacher = torch.nn.Linear(2 * STATE + len(STYLES), taught) if taught else None
         self.sync = SYNC_LOSS if sync is None else sync
         self.critic = SyncCritic() if self.sync else None
 
-    def forward(self, features, weights, speaking, style, visemes, progress: float) -> dict[str, torch.Tensor]:
+    def forward(self, features, weights, speaking, style, visemes, taught, progress: float) -> dict[str, torch.Tensor]:
         """The parts of the loss; `progress` is the share of the steps that are done."""
         hidden, states = self.net.utter(features, style)
         named = self.visemes(hidden)
+        guessed = self.teacher(hidden) if self.teacher else None
         cut = self._after_a_gap(features, style, states)
         with torch.autocast("cpu", enabled=False):
             spoken, speaks, meet = self.net.parts(hidden)
@@ -75,6 +79,10 @@ class StreamTrainee(torch.nn.Module):
             points = self.loss.points(spoken)
             wrong = F.cross_entropy(named.float().flatten(0, 1), visemes.long().flatten(), ignore_index=UNKNOWN, reduction="sum")
             parts["viseme"] = VISEME_LOSS * wrong / (visemes != UNKNOWN).sum().clamp_min(1)
+            if guessed is not None:
+                known = taught.isfinite()
+                off = (guessed.float() - taught.nan_to_num()).square() * known
+                parts["teacher"] = TEACHER_LOSS * off.sum() / known.sum().clamp_min(1)
             parts["bridge"] = BRIDGE_LOSS * self._off(cut, points)
             if self.critic is not None:
                 parts["critic"] = self.critic(features, self.loss.points(weights), speaking)
@@ -119,10 +127,11 @@ class KflmTrainee(torch.nn.Module):
 
     learning_rate = 7e-4  # attention diverges at the other's rate
 
-    def __init__(self, lookahead: int, sync: float | None = None, encoder: str = LOG_MEL, folder: Path | None = None):
+    def __init__(self, lookahead: int, sync: float | None = None, encoder: str = LOG_MEL, folder: Path | None = None,
+                 taught: int = 0):  # fmt: skip
         super().__init__()
-        if lookahead != LOOKAHEAD or sync is not None:
-            raise UserError("kflm hears the whole utterance and has no critic: --lookahead and --sync are for stream.")
+        if lookahead != LOOKAHEAD or sync is not None or taught:
+            raise UserError("kflm hears the whole utterance and has no critic: --lookahead, --sync and --teacher are for stream.")
         self.encoder = load_encoder(encoder, folder)
         self.told = {"model": "kflm", "encoder": encoder, "encoder_weights": self.encoder.weights}
         self.net, self.motion = KflmNet(self.encoder.width + len(STYLES)), MouthLoss()
@@ -131,7 +140,7 @@ class KflmTrainee(torch.nn.Module):
         self.register_buffer("feelings", torch.tensor(np.tensordot(units, basis, 1), dtype=torch.float32))  # (8, 68, 3)
         self.register_buffer("neutral", torch.tensor(neutral, dtype=torch.float32))
 
-    def forward(self, features, weights, speaking, style, visemes, progress: float) -> dict[str, torch.Tensor]:
+    def forward(self, features, weights, speaking, style, visemes, taught, progress: float) -> dict[str, torch.Tensor]:
         """The parts of the loss, as `StreamTrainee`'s."""
         batch = len(weights)
         emotion = F.one_hot(torch.randint(len(LABELS), (batch,)), len(LABELS)) * torch.rand(batch, 1)

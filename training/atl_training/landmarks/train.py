@@ -26,9 +26,9 @@ from atl_face.errors import UserError
 from atl_face.topology import lip_gap
 from atl_landmark_node.model import LOOKAHEAD, STYLES
 from atl_training.checkpoint import complete, save_checkpoint
-from atl_training.landmarks import no_speech
+from atl_training.landmarks import no_speech, teacher
 from atl_training.landmarks.data import Batches, Utterance, load_shards
-from atl_training.landmarks.encoders import ENCODERS, EXCERPT
+from atl_training.landmarks.encoders import ENCODERS, EXCERPT, load_encoder
 from atl_training.landmarks.judge import judge, points_of, score
 from atl_training.landmarks.models import MODELS, load_net
 from atl_training.tool import run_tool
@@ -37,7 +37,8 @@ BATCH = 32  # excerpts of 3 s
 LONGEST_GRADIENT = 1.0  # norm, of each part's gradient
 PATIENCE = 6  # looks without a better one, then training ends
 PATIENT_UNTIL = 0.5  # share of the steps before which no look counts: at OneCycle's high rates none need be better
-ASKED = "model", "encoder", "lookahead", "sync", "steps", "seed"  # what a run can't change when it goes on
+TEACHERS = ("moonshine",)
+ASKED = "model", "encoder", "lookahead", "sync", "teacher", "steps", "seed"  # what a run can't change when it goes on
 
 
 def main() -> None:
@@ -52,6 +53,8 @@ def main() -> None:
     parser.add_argument("--lookahead", type=int, default=10 * LOOKAHEAD, metavar="MS",
                         help="that `stream` hears after a frame: a multiple of 20; the runtime has the default")  # fmt: skip
     parser.add_argument("--sync", type=float, default=None, help="weight of the sync critic (default: the model's)")
+    parser.add_argument("--teacher", choices=TEACHERS,
+                        help="an encoder that has heard far more speech: `stream` learns to guess its features, too")  # fmt: skip
     parser.add_argument("--rate", type=float, help="highest learning rate (default: the model's)")
     parser.add_argument("--begin", type=Path, help="another run's best.safetensors, whose network this one goes on with")
     parser.add_argument("--steps", type=int, default=8000)
@@ -70,7 +73,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     heard = arguments.encoder, arguments.encoder_weights
-    trainee = MODELS[arguments.model](arguments.lookahead // 10, arguments.sync, *heard)  # refuses what it can't do
+    taught = load_encoder(arguments.teacher).width if arguments.teacher else 0
+    trainee = MODELS[arguments.model](arguments.lookahead // 10, arguments.sync, *heard, taught)  # refuses what it can't do
     if arguments.begin:
         load_net(trainee, arguments.begin)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -97,16 +101,21 @@ def main() -> None:
     held = [u for u in utterances if u.held and _moves(u)]
     if not judge(lambda u: np.zeros((len(u.weights), 68, 3)), held, most=1):
         raise UserError("No held-out clip of --shards can be judged: one must speak, with lips that move, for a second.")
+    learnt = [u for u in utterances if not u.held]
     if rank == 0:
         no_speech.keep(arguments.out)
+        if taught:
+            teacher.keep(learnt, arguments.teacher, arguments.out)
     shared = trainee
     if world > 1:
         dist.init_process_group("gloo")
         shared = DistributedDataParallel(trainee)  # waits for all
     no_speech.use(arguments.out)
+    if taught:
+        teacher.use(learnt, arguments.out)
     seed = [arguments.seed, told["step"], rank]  # every process and every resumed run draws anew
     torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-    batches = Batches([u for u in utterances if not u.held], EXCERPT, max(1, BATCH // world), seed,
+    batches = Batches(learnt, EXCERPT, max(1, BATCH // world), seed,
                       arguments.lookahead // 10, encoder=trainee.encoder).ahead()  # fmt: skip
     log, started = SummaryWriter(arguments.out / "log"), time.time() - 3600 * told["hours"]
     for step in tqdm(range(told["step"], arguments.steps), initial=told["step"], total=arguments.steps, mininterval=10,
