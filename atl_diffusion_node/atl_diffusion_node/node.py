@@ -6,7 +6,6 @@ import traceback
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-import cv2
 import numpy as np
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
@@ -23,6 +22,7 @@ from atl_diffusion_node.governor import Governor, efforts
 from atl_diffusion_node.lateness import Lateness
 from atl_diffusion_node.parameters import PARAMETERS
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
+from atl_diffusion_node.process import prepare_process
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import make_runtime
 from atl_face.errors import UserError
@@ -51,7 +51,7 @@ class DiffusionNode(AtlNode):
         self._portrait, self._image, self._jpeg = None, None, None
 
     def configure(self) -> None:
-        cv2.setNumThreads(1)  # its pool would fight with the network's for two cores
+        prepare_process()
         runtime = make_runtime(self.value("device"), self.value("threads"), self.value("precision"))
         governed, levels = self.value("governor"), efforts(self.value("steps"))
         self._renderer = FaceRenderer(runtime, self.value("seed"), self.value("steps"))

@@ -4,11 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import cv2
-
 from atl_bringup.graph import avatar_graph
 from atl_bringup.parameter_file import namespace_of, read_parameters
 from atl_diffusion_node.portrait import load_portrait
+from atl_diffusion_node.process import prepare_process
 from atl_evaluation.evaluate import evaluate
 from atl_evaluation.judge import Judge
 from atl_evaluation.reference import Reference
@@ -56,7 +55,7 @@ def options_of(chosen: argparse.Namespace) -> dict[str, object]:
 
 def main(chosen: argparse.Namespace) -> int:
     """The exit code is 0 if the verdict is `passed`, 1 if not."""
-    cv2.setNumThreads(1)  # its pool would fight with the network's
+    prepare_process()
     out = begin_run(chosen.out)
     summary = evaluate(chosen.bag, out, **options_of(chosen))
     tell(summary, out)

@@ -28,13 +28,12 @@ def main() -> None:
 
     result = {"python_ms": round(1e3 * (clock[1] - clock[0]), 1)}
     # here, for they are timed
-    import cv2
-
     from atl_diffusion_node.portrait import default_portrait_path, load_portrait
+    from atl_diffusion_node.process import prepare_process
     from atl_diffusion_node.renderer import FaceRenderer
     from atl_diffusion_node.runtime import OpenVinoRuntime
 
-    cv2.setNumThreads(1)
+    prepare_process()
     result["imports_ms"] = lap()
     portrait = load_portrait(default_portrait_path(), 512)
     result["portrait_ms"] = lap()

@@ -6,11 +6,11 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from atl_diffusion_node.portrait import MAX_HEIGHT_PX, default_portrait_path, load_portrait
+from atl_diffusion_node.process import prepare_process
 from atl_diffusion_node.renderer import STEPS, FaceRenderer
 from atl_diffusion_node.runtime import DEVICES, make_runtime
 from atl_face.emotion import LABELS, Expression
@@ -59,7 +59,7 @@ def add_parser(subparsers) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Renders; prints one JSON line: frames, seconds of clip, frames per second, ms per frame and stage."""
-    cv2.setNumThreads(1)  # its pool would fight with the network's
+    prepare_process()
     arguments.out = file_to_write(arguments.out)  # now, not after the work
     started = time.perf_counter()
     load_model, make_landmarks = LANDMARKS[arguments.landmarks]

@@ -26,6 +26,7 @@ from atl_bringup.graph import Graph, avatar_graph, environment, manager
 from atl_bringup.parameter_file import NAMESPACE, read_parameters
 from atl_bringup.supervise import supervise
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
+from atl_diffusion_node.process import prepare_process
 from atl_evaluation.bag import Bag, read_bag
 from atl_evaluation.events import Chunk, Shown
 from atl_evaluation.run_folder import begin_run, folder_to_write
@@ -53,7 +54,7 @@ def add_parser(subparsers) -> None:
 
 def main(chosen: argparse.Namespace) -> int:
     """Exit code as `atl evaluate`'s, of the bag that was recorded from the graph."""
-    cv2.setNumThreads(1)  # its pool would fight with the network's
+    prepare_process()
     out = folder_to_write(chosen.out)
     if (out / "bag").exists():
         raise UserError(f"{out} holds a replay already: name another folder.", "exists")
