@@ -13,7 +13,8 @@ NOTHING = 0.3  # dB: less than another seed may make
 INTRODUCTION = """
 ### What matters in the renderer: the ablation
 
-`python -m atl_training.renderer.arms --data {packs} --out DIR --json docs/renderer_arms.json`: each arm trained anew for
+`python -m atl_training.renderer.arms --data {packs} --steps {steps} --paper PAPER --shards grid_shards --out DIR
+--json arms.json`: each arm trained anew for
 {steps} steps ({frames} frames seen) on the face's view, without the critic, on one thread; judged at one evaluation a frame
 on held-out segments with the moving average of its weights. That is a small part of what the shipped networks were trained
 for: it compares, and doesn't tell what they reach. All of it, the paper's way below too, is of commit fa3ce1e, whose warp ended

@@ -23,7 +23,8 @@ studio=() # real voices and real motion, where they were made (training/README.m
 prepare "$DATA/corpus" atl-corpus make "${studio[@]}"
 sets+=(--set "synthetic people that no training saw" "$DATA/corpus")
 if [ -n "${GRID:-}" ]; then
-  prepare "$DATA/grid_shards" atl-corpus load "$GRID" --layout grid --speaker s1 --split clip
+  prepare "$DATA/grid_shards" atl-corpus load "$GRID" --layout grid --speaker s1 --split clip \
+    ${ALIGNMENTS:+--alignments "$ALIGNMENTS"}
   sets+=(--set "GRID: clips of one real man that no training saw" "$DATA/grid_shards")
 fi
 train python -m atl_training.results "${sets[@]}" --clips "$CLIPS" --out docs/clips.json

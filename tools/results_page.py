@@ -32,9 +32,10 @@ SETS = """
 ## Clips made anew
 
 `python -m atl_training.results --clips {clips} --set NAME SHARDS ... --out docs/clips.json` (what `make results` runs, with 20
-clips a set). Held-out clips in which something is said: their first frame is the portrait, and they are made anew from the
-true landmarks, from the sound with the head held as it truly was (mouth and jaw alone move), and from the sound alone.
-Means over clips with 95 % bootstrap intervals. Boxes are `atl_face.topology.face_box` and `mouth_box` around the true
+clips a set). Held-out clips in which something is said: their first frame is the portrait (and isn't judged); they are made anew
+from the true landmarks, from the sound with the head held as it truly was (mouth and jaw alone move), and from the sound alone.
+Means over clips with 95 % bootstrap intervals (percentiles; of 8 normal values such an interval holds the true mean in about
+88 % of the cases, not in 95). Boxes are `atl_face.topology.face_box` and `mouth_box` around the true
 landmarks, pixels those of the set's pictures. Landmarks of frames are mediapipe's: the row "ground truth" is the detector's
 own floor. What each column is: [the catalogue](../atl_evaluation/atl_evaluation/metrics/catalogue.py). |lag| and |sync offset|
 are mean sizes: early in one clip and late in the next isn't in step. Sync is judged by

@@ -1,6 +1,7 @@
 """Kolmogorov-Arnold layers: every edge has a learnt function of its own, a cubic B-spline beside a SiLU.
 
-Liu et al., "KAN: Kolmogorov-Arnold Networks" (2024), section 2.2: y_o = sum_i [base_oi SiLU(x_i) + sum_j spline_oij B_j(x_i)].
+Liu et al., "KAN: Kolmogorov-Arnold Networks" (2024), section 2.2, with a bias b of ours:
+y_o = b_o + sum_i [base_oi SiLU(x_i) + sum_j spline_oij B_j(x_i)].
 All splines share one uniform grid, so that a layer is two matrix products, over SiLU(x) and over the basis B(x).
 """
 import torch

@@ -24,10 +24,13 @@ EAR = "logmel"  # the one that needs no package
 def taught(tmp_path_factory):
     folder, utterances = tmp_path_factory.mktemp("teacher"), [u for u in load_shards([SAMPLE]) if not u.held]
     teacher.keep(utterances, EAR, folder)
-    made = (folder / teacher.FILE).stat().st_mtime_ns
+    (file,) = folder.iterdir()
+    made = file.stat().st_mtime_ns
     teacher.keep(utterances, EAR, folder)
-    assert (folder / teacher.FILE).stat().st_mtime_ns == made and [path.name for path in folder.iterdir()] == [teacher.FILE]
-    teacher.use(utterances, folder)
+    assert list(folder.iterdir()) == [file] and file.stat().st_mtime_ns == made
+    teacher.use(utterances, EAR, folder)
+    with pytest.raises(FileNotFoundError):
+        teacher.use(utterances[1:], EAR, folder)  # other clips: these features aren't theirs
     return utterances
 
 

@@ -9,6 +9,7 @@ pytest.importorskip("webdataset", reason="shards need requirements/dev.txt: webd
 pytest.importorskip("openvino", reason="the landmark network runs in OpenVINO")
 
 from atl_evaluation.metrics.motion import landmark_distance
+from atl_face.stream import FRAME_SAMPLES
 from atl_face.topology import MOUTH, lip_gap
 from atl_landmark_node.face_model import RIGID
 from atl_landmark_node.model import SpeechModel
@@ -34,6 +35,14 @@ def test_what_drives_a_clip(clip):
     assert posed < 0.5 * alone
     assert np.std(lip_gap(points[FROM_SOUND_POSED])) > 0.01, "the mouth speaks"
     assert landmark_distance(points[FROM_TRUE], points[FROM_SOUND_POSED], MOUTH).mean() > 0
+
+
+def test_the_portrait_is_not_judged(clip):
+    rest = clip.after_first
+    assert len(rest.frames) == len(rest.landmarks) == len(rest.sound) / FRAME_SAMPLES == len(clip.frames) - 1
+    still = np.repeat(clip.portrait.picture[None], len(rest.frames), axis=0)
+    assert all((made != true).any() for made, true in zip(still, rest.frames, strict=True)), "no frame is had for nothing"
+    assert np.array_equal(clip.portrait.picture, clip.frames[0])
 
 
 def test_figures_are_summed_over_clips_that_have_them():

@@ -90,10 +90,12 @@ def _start(renderer: Path | None, speech: Path | None) -> None:
 def _judge(task: tuple[Sample, np.ndarray | None]) -> dict:
     sample, impostors = task
     clip = Clip.of(sample)
-    truth, likeness = Truth(clip.frames, clip.landmarks), Likeness(_STATE["networks"], clip)
-    judge = partial(_STATE["judge"], sound=clip.sound, portrait=clip.portrait.picture, truth=truth, impostors=impostors)
+    rest = clip.after_first
+    truth, likeness = Truth(rest.frames, rest.landmarks), Likeness(_STATE["networks"], rest)
+    judge = partial(_STATE["judge"], sound=rest.sound, portrait=clip.portrait.picture, truth=truth, impostors=impostors)
     rows, faces = {}, {}
     for way, frames in made_in_all_ways(clip, _STATE["model"], _STATE["ours"]):
+        frames = frames[1:]
         rows[way] = judge(frames) | {"perceptual_hed_vgg_mouth": likeness.mouths(frames)}
         faces[way] = likeness.faces_of(way, frames)
     return {"rows": rows, "faces": faces, "true_faces": likeness.faces, "picture": clip.frames.shape[1:3],

@@ -39,6 +39,11 @@ class Clip:
         sound = sample.audio[: count * FRAME_SAMPLES]
         return cls(sample.key, np.stack(frames[:count]), landmarks[:count], sound)
 
+    @property
+    def after_first(self) -> "Clip":
+        """What is judged: the clip without its first frame, which is the portrait: every way would have it for nothing."""
+        return Clip(self.key, self.frames[1:], self.landmarks[1:], self.sound[FRAME_SAMPLES:])
+
     @cached_property
     def portrait(self) -> Portrait:
         """The first frame, at its own size."""

@@ -4,8 +4,10 @@ Romero et al., "FitNets" (2015): hints from a teacher's hidden layer. The teache
 hears it disturbed, and 80 ms ahead. Teachers are not needed once a network is trained.
 
 They are made once for a run, by two processes, and mapped from its folder: 130 kB for 9 s, 7 clips/s of one core with Moonshine.
+The file's name tells whose they are, so that no run takes another clip's.
 """
 from functools import cache, partial
+from hashlib import sha256
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,7 +21,6 @@ from atl_training.checkpoint import complete
 from atl_training.landmarks.data import Utterance
 from atl_training.landmarks.encoders import load_encoder
 
-FILE = "taught.npy"
 SCALE_FROM = 300  # clips whose features give the mean and deviation of each
 WORKERS = 2
 
@@ -31,7 +32,7 @@ def keep(utterances: list[Utterance], encoder: str, folder: Path) -> None:
     Raises:
         UserError: the encoder isn't installed.
     """
-    path = folder / FILE
+    path = _file(utterances, encoder, folder)
     if path.exists():
         return
     hear = partial(_heard, encoder)
@@ -49,12 +50,17 @@ def keep(utterances: list[Utterance], encoder: str, folder: Path) -> None:
         rows.flush()
 
 
-def use(utterances: list[Utterance], folder: Path) -> None:
+def use(utterances: list[Utterance], encoder: str, folder: Path) -> None:
     """Let utterances have their features, which `keep` has made of the very same."""
-    rows, at = np.load(folder / FILE, mmap_mode="r"), 0
+    rows, at = np.load(_file(utterances, encoder, folder), mmap_mode="r"), 0
     for utterance in utterances:
         utterance.taught = rows[at:at + len(utterance.weights)]
         at += len(utterance.weights)
+
+
+def _file(utterances: list[Utterance], encoder: str, folder: Path) -> Path:
+    whose = sha256("\n".join(f"{u.name} {len(u.weights)}" for u in utterances).encode()).hexdigest()
+    return folder / f"taught-{encoder}-{whose[:12]}.npy"
 
 
 @cache

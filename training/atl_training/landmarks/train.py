@@ -38,7 +38,7 @@ LONGEST_GRADIENT = 1.0  # norm, of each part's gradient
 PATIENCE = 6  # looks without a better one, then training ends
 PATIENT_UNTIL = 0.5  # share of the steps before which no look counts: at OneCycle's high rates none need be better
 TEACHERS = ("moonshine",)
-ASKED = "model", "encoder", "lookahead", "sync", "teacher", "steps", "seed"  # what a run can't change when it goes on
+ASKED = "model", "encoder", "lookahead", "sync", "teacher", "steps", "seed", "bf16"  # what a run can't change when it goes on
 
 
 def main() -> None:
@@ -85,6 +85,7 @@ def main() -> None:
     last, told = arguments.out / "last.pt", {"step": 0, "hours": 0.0, "best": float("inf"), "waited": 0}
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # torchrun says so
     asked = {name: getattr(arguments, name) for name in ASKED}
+    asked |= {"shards": [str(path) for path in arguments.shards], "begin": arguments.begin and str(arguments.begin), "rate": rate}
     asked |= {"processes": world, "encoder_weights": trainee.told.get("encoder_weights")}
     if last.exists():
         state = torch.load(last)
@@ -112,7 +113,7 @@ def main() -> None:
         shared = DistributedDataParallel(trainee)  # waits for all
     no_speech.use(arguments.out)
     if taught:
-        teacher.use(learnt, arguments.out)
+        teacher.use(learnt, arguments.teacher, arguments.out)
     seed = [arguments.seed, told["step"], rank]  # every process and every resumed run draws anew
     torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
     batches = Batches(learnt, EXCERPT, max(1, BATCH // world), seed,

@@ -1,7 +1,7 @@
 """Does a face stay who it is over minutes? And turned away from the portrait's pose?
 
-The networks' memory is of 4 frames by construction (unet.py) and the guide noise is kept, so nothing can add up from minute to
-minute unless it is in the landmarks; this measures that it doesn't.
+The networks' memory is of three frames by construction (unet.py) and the guide noise is kept, so nothing can add up from minute
+to minute unless it is in the landmarks; this measures that it doesn't.
 """
 from itertools import cycle
 from pathlib import Path
