@@ -19,7 +19,7 @@ from atl_audio_node.parameters import PARAMETERS
 from atl_audio_node.say_job import SayJob
 from atl_audio_node.sound_stream import SoundStream
 from atl_audio_node.sources import SilentSource, Source
-from atl_audio_node.topic_source import TopicSource
+from atl_audio_node.topic_source import BURST, TopicSource
 from atl_audio_node.worn import WornExpression
 from atl_face.errors import UserError
 from atl_msgs.action import Say
@@ -62,7 +62,7 @@ class AudioNode(AtlNode):
             (self.destroy_timer, self.create_timer(SERVICE_S, self._look_after, clock=self.steady)),
         ]
         if isinstance(self._source, TopicSource):
-            self._made.append((self.destroy_subscription, self.subscribe(AudioChunk, "audio_in", self._hear, reliable(100))))
+            self._made.append((self.destroy_subscription, self.subscribe(AudioChunk, "audio_in", self._hear, reliable(BURST))))
 
     def activate(self) -> None:
         self._stream.held = self.value("source") == "file"

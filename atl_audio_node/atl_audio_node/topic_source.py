@@ -10,6 +10,7 @@ from atl_face.stream import CHUNK_SAMPLES, SAMPLE_RATE
 CUSHION = 2  # chunks (40 ms): covers the jitter of a real-time sender in one machine or a quiet network
 PAUSE_NS = 200_000_000  # a sender silent for longer has paused
 MAX_QUEUED_S = 600.0  # a sender that is ten minutes ahead is a mistake; what comes then is lost and counted
+BURST = int(MAX_QUEUED_S / 0.02)  # messages of 20 ms that may wait to be heard: a synthesiser publishes a text at once
 
 
 class TopicSource(LiveQueue):

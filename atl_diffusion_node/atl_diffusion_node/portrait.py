@@ -90,13 +90,13 @@ def load_portrait(source: str | Path | bytes, target_height: int | None = None, 
         UserError: unreadable, no face, several faces, or one that is too small.
     """
     if isinstance(source, bytes):
-        data = source
+        data, name = source, "the given bytes"
     else:
         try:
-            data = existing_file(source, "picture file").read_bytes()
+            data, name = existing_file(source, "picture file").read_bytes(), str(source)
         except OSError as error:
             raise UserError(f"{source} can't be read ({error.strerror}).", "unreadable") from error
-    picture = read_picture(data)
+    picture = read_picture(data, name)
     portrait_id = hashlib.sha256(data).hexdigest()[:16]
     points = _shipped_landmarks(portrait_id)
     if points is None:

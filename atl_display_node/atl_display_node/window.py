@@ -13,6 +13,7 @@ from atl_face.stream import CHUNK_SAMPLES, SAMPLE_RATE
 
 TITLE = "ATL Avatar - synthetic face (AI generated)"  # the duty to disclose, EU AI Act article 50
 BACKGROUND = (12, 14, 18)
+UNSEEN = "offscreen", "dummy"  # SDL's drivers that draw for nobody
 SOUND_QUEUE = 8  # chunks (160 ms) between the playout and the loudspeaker; more is dropped
 
 
@@ -44,6 +45,9 @@ class WindowSink:
             pygame.display.init()
             flags = pygame.FULLSCREEN if self._fullscreen else pygame.RESIZABLE
             pygame.display.set_mode((0, 0) if self._fullscreen else self._size, flags)
+            driver = pygame.display.get_driver()
+            if driver in UNSEEN and os.environ.get("SDL_VIDEODRIVER") != driver:  # SDL's own last resort: nobody would see it
+                raise pygame.error(f"SDL found no screen and took its driver {driver!r}")
         except pygame.error as error:
             sentence = f"No window can be opened here ({error}): set DISPLAY or WAYLAND_DISPLAY, or set the display to web."
             raise UserError(sentence, "no_display") from error

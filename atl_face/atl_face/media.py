@@ -8,7 +8,7 @@ import av
 import numpy as np
 import soundfile
 import soxr
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from atl_face.errors import UserError
 from atl_face.files import existing_file, file_to_write
@@ -53,16 +53,17 @@ def _decode_audio(path: Path) -> tuple[np.ndarray, int]:
         raise UserError(f"{path} can't be read as sound ({error}).", "unreadable") from error
 
 
-def read_picture(source: str | Path | bytes) -> np.ndarray:
+def read_picture(source: str | Path | bytes, name: str = "") -> np.ndarray:
     """A picture as RGB uint8 (H, W, 3): EXIF rotation applied, transparency laid on grey, any colour mode converted.
 
     Args:
         source: a path, or the file's bytes.
+        name: what it is called in errors; the path, else.
 
     Raises:
         UserError: the file is missing, no picture, truncated or absurdly large.
     """
-    name = "the given bytes" if isinstance(source, bytes) else str(source)
+    name = name or ("the given bytes" if isinstance(source, bytes) else str(source))
     file = io.BytesIO(source) if isinstance(source, bytes) else existing_file(source)
     try:
         with Image.open(file) as image:
@@ -76,6 +77,8 @@ def read_picture(source: str | Path | bytes) -> np.ndarray:
             if image.mode.startswith("I"):  # 16-bit grey (I;16, or I of a TIFF): Pillow would clip instead of scaling
                 image = Image.fromarray(np.clip(np.asarray(image, np.int32) >> 8, 0, 255).astype(np.uint8))
             return np.asarray(image.convert("RGB"))
+    except UnidentifiedImageError as error:  # its text names no file but an object in memory
+        raise UserError(f"{name} can't be read as a picture: give a PNG, JPEG or WebP.", "unreadable") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{name} can't be read as a picture ({error}).", "unreadable") from error
 

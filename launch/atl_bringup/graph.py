@@ -22,6 +22,7 @@ from atl_face.errors import UserError
 from atl_face.files import existing_file, file_to_write
 
 DISPLAYS = ("web", "window", "file", "none")
+PAUSE_MORE_S = 0.1  # that an utterance's silence is longer than the display's delay
 SPENT_S = 0.16
 """What of the playout delay a frame has used when all goes well: its 40 ms of sound, 80 ms of look-ahead, 40 ms to be drawn
 and sent. A frame that is behind the best ones by more than the rest of the delay would not be shown in time."""
@@ -119,6 +120,9 @@ def avatar_graph(
     if portrait:
         parameters["diffusion"]["portrait"] = _existing(portrait, "picture")
     playout_s = parameters["display"]["playout_delay_s"]
+    if isinstance(playout_s, int | float) and "pause_s" not in extra.get("audio", {}):
+        # a display that is this far behind still plays the end of an utterance when the next one's stream begins
+        parameters["audio"]["pause_s"] = max(parameters["audio"]["pause_s"], round(playout_s + PAUSE_MORE_S, 3))
     if recording:
         # Nobody watches a recording live: on a machine that is too slow, frames come late, but all of them, and whole.
         parameters["diffusion"] |= {"max_delay_s": RECORDING_DELAY_S, "governor": False}

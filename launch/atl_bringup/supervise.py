@@ -74,7 +74,8 @@ class Supervisor:
                 ended.set_result(code)
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, end, 0)
+            if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` sets SIGHUP
+                asyncio.get_running_loop().add_signal_handler(number, end, 0)
         with tempfile.TemporaryDirectory(prefix="atl-") as folder:
             commands = [(spec, command_of(spec, Path(folder))) for spec in self._graph.nodes]
             keepers = [asyncio.create_task(self._keep(spec, command, end)) for spec, command in commands]

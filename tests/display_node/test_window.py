@@ -60,9 +60,14 @@ def test_the_loudspeaker_gets_the_sound_in_order(window):
     assert not any(out)
 
 
-def test_no_display_is_a_sentence(monkeypatch):
-    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
-    monkeypatch.delenv("DISPLAY", raising=False)
+@pytest.mark.parametrize("driver", ["x11", None])
+def test_no_display_is_a_sentence(monkeypatch, driver):
+    """Left alone, SDL falls back to a driver that draws for nobody."""
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
+    if driver:
+        monkeypatch.setenv("SDL_VIDEODRIVER", driver)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
     window = WindowSink()
     with pytest.raises(UserError, match="No window can be opened here"):
         window.open()

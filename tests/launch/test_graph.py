@@ -157,6 +157,14 @@ def test_a_parameter_that_no_node_has_is_refused():
         avatar_graph(audio="silence", params={"diffusion": {True: 1}})
 
 
+@pytest.mark.parametrize("playout_s, expected_s", [(0.2, 0.4), (0.3, 0.4), (1.0, 1.1)])
+def test_an_utterances_silence_outlasts_the_playout_delay(playout_s, expected_s):
+    graph = avatar_graph(audio="silence", params={"display": {"playout_delay_s": playout_s}})
+    assert graph.node("audio").parameters["pause_s"] == expected_s
+    given = avatar_graph(audio="silence", params={"display": {"playout_delay_s": 1.0}, "audio": {"pause_s": 0.5}})
+    assert given.node("audio").parameters["pause_s"] == 0.5
+
+
 @pytest.mark.parametrize("playout_s, expected_s", [(0.3, 0.14), (1.0, 0.84), (0.2, 0.05)])
 def test_a_frame_may_be_as_late_as_the_playout_delay_allows(playout_s, expected_s):
     graph = avatar_graph(audio="silence", params={"display": {"playout_delay_s": playout_s}})

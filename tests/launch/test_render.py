@@ -58,7 +58,7 @@ def test_a_clip_of_the_portraits_size_and_the_sounds_length(speech, tmp_path):
         ({"--out": "/nosuch/clip.mp4"}, "isn't there or can't be written"),
         ({"--out": "/tmp"}, "is a folder"),
         ({"--audio": "PORTRAIT"}, "can't be read as sound|has no sound"),
-        ({"--portrait": "AUDIO"}, "can't be read as a picture"),
+        ({"--portrait": "AUDIO"}, "wav can't be read as a picture: give a PNG, JPEG or WebP"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(speech, tmp_path, changes, sentence):
