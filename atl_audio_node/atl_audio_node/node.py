@@ -71,6 +71,9 @@ class AudioNode(AtlNode):
         self._pacer.start()
 
     def deactivate(self) -> None:
+        for job, _, _ in self._jobs:
+            job.cancel("The audio node was stopped.")
+        self._look_after()  # while there is somebody to tell it
         self._halt.set()
         self._pacer.join()
         if self._source.live:
@@ -82,8 +85,6 @@ class AudioNode(AtlNode):
         self._stream.interrupt()
         self._source.close()
         self._worker.shutdown(cancel_futures=True)
-        for _, _, done in self._jobs:
-            done.cancel()
         for destroy, entity in self._made:  # through the node: rclpy's executor must know that they are gone
             destroy(entity)
         for publisher in (self._audio, self._audio_end, self._expression):
@@ -134,10 +135,9 @@ class AudioNode(AtlNode):
             wait_s = LOOK_S if due_ns is None else min(LOOK_S, max(0.0, (due_ns - self._now_ns()) / 1e9))
 
     def _hear(self, message: AudioChunk) -> None:
-        if not self.is_active:
-            return
-        samples = samples_of(message.samples)
-        self._source.push(message.stream_id, message.first_sample, message.sample_rate, samples, time.monotonic_ns())
+        if self.is_active:
+            sound = message.sample_rate, samples_of(message.samples)
+            self._source.push(message.stream_id, message.first_sample, *sound, time.monotonic_ns())
 
     def _interrupt(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         for job, _, _ in self._jobs:

@@ -15,6 +15,8 @@ pytest.importorskip("rclpy")
 
 from action_msgs.msg import GoalStatus  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from rclpy.action import ActionClient  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
@@ -171,6 +173,23 @@ def test_interrupt_aborts_what_is_said(graph):
     graph.wait_for(result.done)
     assert result.result().status == GoalStatus.STATUS_ABORTED
     assert result.result().result.message == "Interrupted."
+
+
+def test_a_node_that_is_stopped_ends_what_is_said(graph):
+    graph.start("atl_audio_node")
+    listener = Listener(graph)
+    listener.wait_chunks(5)
+    _, result, _ = say(graph, tone_goal(20.0))
+    graph.wait_for(lambda: len(listener.streams()) == 2)
+    client = graph.node.create_client(ChangeState, "audio/change_state")
+    assert client.wait_for_service(10)
+    for step in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+        answer = client.call_async(ChangeState.Request(transition=Transition(id=step)))
+        graph.wait_for(answer.done)
+        assert answer.result().success
+    graph.wait_for(result.done)
+    assert result.result().status == GoalStatus.STATUS_ABORTED
+    assert result.result().result.message == "The audio node was stopped."
 
 
 @pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")
