@@ -158,11 +158,11 @@ def test_drift_goes_through_all_frames_and_tells_minutes_apart(monkeypatch):
 
 
 def test_aims_are_met_only_by_what_is_good_enough():
-    def figures(value, low):
-        gain = {key: [value, low, value] for key in sets.GAINED}
+    def figures(value):
+        gain = {key: [value, value - 1, value + 1] for key in sets.GAINED}
         return {"folder": {"gains": {"true landmarks": gain}}, "corpus": {"gains": {"true landmarks": gain}},
                 "drift": {"minutes": 10, "similarity": value}}  # fmt: skip
 
-    verdicts = {value: [row[-1] for row in aims(figures(value, low))] for value, low in ((1.6, 0.1), (1.4, -0.1))}
-    assert verdicts == {1.6: ["met"] * 5, 1.4: ["**not met**"] * 4 + ["met"]}
+    verdicts = {value: [row[-1] for row in aims(figures(value))] for value in (1.6, 1.4, -0.1)}
+    assert verdicts == {1.6: ["met"] * 5, 1.4: ["**not met**"] + ["met"] * 4, -0.1: ["**not met**"] * 5}
     assert renderer_section({}) == ""
