@@ -5,9 +5,7 @@ Turns the description in atl_bringup.graph into launch actions; every decision i
 launch prints its sentence, ends everything and exits with 1 (it has no other way to a code that isn't 0).
 """
 
-import os
-
-from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction
 from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
@@ -38,8 +36,11 @@ def typed(value):
     return ParameterValue(value, value_type=str) if isinstance(value, str) else value
 
 
-def action_of(spec: NodeSpec) -> Node:
-    """The launch action of one node: run, watched and started again as the description says."""
+def action_of(spec: NodeSpec, environment: dict[str, str]) -> Node:
+    """The launch action of one node: run, watched and started again as the description says.
+
+    environment: variables for this process alone; a launch file that includes ours keeps its own.
+    """
 
     def look_at_end(event: ProcessExited, context: LaunchContext):
         if context.is_shutdown or not spec.ends_graph(event.returncode):
@@ -59,6 +60,7 @@ def action_of(spec: NodeSpec) -> Node:
         remappings=list(spec.remappings),
         output="screen",
         emulate_tty=False,
+        additional_env=environment,
         respawn=spec.respawn,
         respawn_delay=RESPAWN_DELAY_S,
         on_exit=look_at_end,
@@ -66,17 +68,14 @@ def action_of(spec: NodeSpec) -> Node:
 
 
 def actions(context: LaunchContext) -> list:
-    """Reads the arguments, builds the graph, and gives its environment and nodes as actions."""
+    """Reads the arguments, builds the graph, and gives its nodes as actions."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     loop = given.pop("loop").lower()
     if loop not in BOOLEANS:
         raise UserError(f"loop is true or false, not {loop!r}.")
     graph = avatar_graph(loop=BOOLEANS[loop], **given)
-    unset = {name: value for name, value in graph.environment.items() if name not in os.environ}
-    return [
-        *(SetEnvironmentVariable(name, value) for name, value in unset.items()),
-        *(action_of(spec) for spec in graph.nodes),
-    ]
+    unset = {name: value for name, value in graph.environment.items() if name not in context.environment}
+    return [action_of(spec, unset) for spec in graph.nodes]
 
 
 def generate_launch_description() -> LaunchDescription:
