@@ -44,7 +44,7 @@ class DisplayNode(AtlNode):
         self._stream_id = self.get_clock().now().nanoseconds // 1_000_000_000 & 0x7FFFFFFF
         self._thread = ThreadPoolExecutor(1, "playout")  # window systems want one thread for everything
         self._running: Future | None = None
-        names = ("sink", "host", "port", "max_viewers", "fullscreen")
+        names = ("sink", "host", "port", "max_viewers", "page_names", "fullscreen")
         sink = make_sink(*map(self.value, names))
         try:
             self._thread.submit(sink.open).result()

@@ -21,6 +21,12 @@ PARAMETERS = [
     Parameter("host", "127.0.0.1", "Address that the page binds; 0.0.0.0 shows it to the network.", read_only=True),
     Parameter("port", 8080, "TCP port of the page; 0 takes a free one.", minimum=0, maximum=65535, read_only=True),
     Parameter("max_viewers", 8, "Browsers that may look on at once.", minimum=1, maximum=64, read_only=True),
+    Parameter(
+        "page_names",
+        "",
+        "Names beside this machine's own and *.local by which the page may be opened (robot.example.org), separated by commas.",
+        read_only=True,
+    ),
     Parameter("fullscreen", False, "Window: fill the screen.", read_only=True),
     Parameter("out", "", "File: the clip to write (.mp4).", read_only=True),
     Parameter(

@@ -61,7 +61,7 @@ class NoSink:
         return None
 
 
-def make_sink(kind: str, host: str, port: int, max_viewers: int, fullscreen: bool) -> Sink:
+def make_sink(kind: str, host: str, port: int, max_viewers: int, page_names: str, fullscreen: bool) -> Sink:
     """The sink of a name; a recorder (`file`) takes all from the topics and shows nothing.
 
     The libraries of page and window are loaded only where they are needed.
@@ -75,7 +75,7 @@ def make_sink(kind: str, host: str, port: int, max_viewers: int, fullscreen: boo
         except ImportError as error:
             sentence = f"The page can't be served ({error}): run `pip install aiohttp aiortc`, or set the display to window."
             raise UserError(sentence, "no_web") from error
-        return WebSink(host, port, max_viewers)
+        return WebSink(host, port, max_viewers, page_names)
     if kind == "window":
         from atl_display_node.window import WindowSink
 

@@ -40,8 +40,9 @@ class WebSink:
 
     finished = False
 
-    def __init__(self, host: str, port: int, max_viewers: int):
+    def __init__(self, host: str, port: int, max_viewers: int, page_names: str = ""):
         self._host, self._port, self._max_viewers = host, port, max_viewers
+        self._names = {"localhost", gethostname().lower(), host.lower(), *page_names.lower().replace(",", " ").split()}
         self.address = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._audience: Audience | None = None
@@ -117,11 +118,15 @@ class WebSink:
         await runner.cleanup()
 
     async def _page(self, request: web.Request) -> web.FileResponse:
+        if not self._is_own_page(request):
+            host = urlsplit(f"//{request.host}").hostname
+            raise web.HTTPForbidden(text=f"{host} is none of this page's names: open it by the robot's address, or add the name "
+                                    "to the display's parameter page_names.")  # fmt: skip
         return web.FileResponse(STATIC / "index.html")
 
     async def _meet(self, request: web.Request) -> web.WebSocketResponse:
         """One browser, from its offer until it goes: its WebSocket lives as long as it looks on."""
-        if not _is_own_page(request):
+        if not self._is_own_page(request):
             raise web.HTTPForbidden(text="Only the page of this address may connect.")
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S)
         await socket.prepare(request)
@@ -145,31 +150,28 @@ class WebSink:
     async def _negotiate(self, viewer: Viewer, message: dict, socket: web.WebSocketResponse) -> None:
         await socket.send_json({"answer": await viewer.answer(message["offer"])})
 
+    def _is_own_page(self, request: web.Request) -> bool:
+        """False for pages of other sites: they could otherwise look on through a visitor's browser.
+
+        The Origin must be our own, and the Host an address or a name of ours: a foreign name that resolves to this machine (DNS
+        rebinding) would else count as our own.
+        """
+        origin, host = request.headers.get("Origin"), urlsplit(f"//{request.host}").hostname
+        if host is None or (origin is not None and urlsplit(origin).netloc != request.host):
+            return False
+        if host in self._names or host.endswith(".local"):
+            return True
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return True
+
 
 def page_address(host: str, port: int) -> str:
     """What to open in this machine's browser: bound to every address, the page is at the loopback's, too."""
     host = EVERYWHERE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _is_own_page(request: web.Request) -> bool:
-    """False for pages of other sites: they could otherwise look on through a visitor's browser.
-
-    The Origin must be our own, and the Host an address or this machine's own name: a foreign name that resolves to this
-    machine (DNS rebinding) would else count as our own.
-    """
-    origin, host = request.headers.get("Origin"), urlsplit(f"//{request.host}")
-    if origin is not None and urlsplit(origin).netloc != request.host:
-        return False
-    if host.hostname is None:
-        return False
-    if host.hostname in ("localhost", gethostname().lower()) or host.hostname.endswith(".local"):
-        return True
-    try:
-        ipaddress.ip_address(host.hostname)
-    except ValueError:
-        return False
-    return True
 
 
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

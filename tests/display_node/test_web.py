@@ -182,7 +182,7 @@ def test_a_missing_library_is_a_sentence(monkeypatch, library):
     monkeypatch.delitem(sys.modules, "atl_display_node.web")
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(UserError, match=f"{library}.*pip install"):
-        make_sink("web", "127.0.0.1", 0, 1, False)
+        make_sink("web", "127.0.0.1", 0, 1, "", False)
 
 
 def test_a_port_in_use_is_a_sentence(sink):
@@ -209,6 +209,22 @@ def test_pages_of_other_sites_are_not_let_in(sink, headers, status):
     except aiohttp.WSServerHandshakeError as error:
         got = error.status
     assert got == status
+
+
+def test_a_name_that_is_not_ours_is_told_and_one_that_was_given_is_let_in():
+    async def open_as(address, host):
+        async with aiohttp.ClientSession() as session:
+            async with session.get(address, headers={"Host": host}) as page:
+                return page.status, await page.text()
+
+    sink = WebSink("127.0.0.1", 0, 1, "face.example.org, robot.example.org")
+    sink.open()
+    try:
+        assert asyncio.run(open_as(sink.address, "Robot.example.org:80"))[0] == 200
+        status, text = asyncio.run(open_as(sink.address, "evil.example"))
+    finally:
+        sink.close()
+    assert status == 403 and "page_names" in text and "evil.example" in text
 
 
 def test_a_third_viewer_of_two_is_told_so_and_nonsense_is_sent_away(sink):
