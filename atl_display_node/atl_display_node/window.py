@@ -15,6 +15,7 @@ TITLE = "ATL Avatar - synthetic face (AI generated)"  # the duty to disclose, EU
 BACKGROUND = (12, 14, 18)
 UNSEEN = "offscreen", "dummy"  # SDL's drivers that draw for nobody
 SOUND_QUEUE = 8  # chunks (160 ms) between the playout and the loudspeaker; more is dropped
+WATCHED = 100  # chunks (2 s) in which chunks that always wait are found
 
 
 class WindowSink:
@@ -30,7 +31,8 @@ class WindowSink:
         self.finished, self.address = False, ""
         self._pygame: ModuleType | None = None
         self._sound, self._chunks, self._lock = None, deque(maxlen=SOUND_QUEUE), threading.Lock()
-        self._sound_problem, self._underruns, self._shown = "", 0, 0
+        self._left: deque[int] = deque(maxlen=WATCHED)  # that waited after each of the last chunks
+        self._sound_problem, self._underruns, self._caught_up, self._shown = "", 0, 0, 0
         self._picture = None
 
     def open(self) -> None:
@@ -79,7 +81,14 @@ class WindowSink:
             "shown": self._shown,
             "sound": self._sound_problem or "on",
             "sound_underruns": self._underruns,
+            "sound_caught_up": self._caught_up,
+            "sound_lag_ms": round(1000 * self._sound_lag_s(), 1),
         }
+
+    def _sound_lag_s(self) -> float:
+        """How long what is given now will wait before it is heard: in the queue, and in the device as PortAudio states it."""
+        device = float(self._sound.latency) if self._sound is not None and not self._sound_problem else 0.0
+        return len(self._chunks) * CHUNK_SAMPLES / SAMPLE_RATE + device
 
     def close(self) -> None:
         if self._sound is not None:
@@ -125,9 +134,19 @@ class WindowSink:
             self._sound_problem = f"off: no loudspeaker can be opened ({str(error).splitlines()[0]})"
 
     def _play(self, out, frames: int, time, status) -> None:
-        """PortAudio's callback: int16 (320,) from the queue, silence where there is none."""
+        """PortAudio's callback: int16 (320,) from the queue, silence where there is none.
+
+        A late callback leaves chunks that would wait for ever, since as many come as go: the sound would stay behind the lips.
+        Once some have always waited for WATCHED chunks, all but one of these are left out.
+        """
         with self._lock:
             samples = self._chunks.popleft() if self._chunks else None
+            self._left.append(len(self._chunks))
+            if len(self._left) == WATCHED and min(self._left) > 1:
+                for _ in range(min(self._left) - 1):
+                    self._chunks.popleft()
+                    self._caught_up += 1
+                self._left.clear()
         if samples is None:
             self._underruns += 1
             samples = np.zeros(frames, np.int16)

@@ -49,6 +49,22 @@ def test_sound_without_a_loudspeaker_is_no_reason_to_stop(window):
     assert window.figures()["sound"].startswith(("on", "off"))
 
 
+def test_sound_that_fell_behind_catches_up(window):
+    """A callback that came late leaves a backlog, which must not stay for good; one chunk in reserve may."""
+    out = bytearray(640)
+    for n in range(6):
+        window.hear(np.full(320, n, np.int16), 0)
+    heard = []
+    for n in range(6, 400):
+        window._play(out, 320, None, None)
+        heard.append(int(np.frombuffer(out, np.int16)[0]))
+        window.hear(np.full(320, n, np.int16), 0)
+    lag = [n - chunk for n, chunk in zip(range(6, 400), heard, strict=True)]
+    assert lag[0] == 6 and lag[-1] == 2 and window.figures()["sound_caught_up"] == 4
+    assert heard == sorted(heard), "in order"
+    assert window.figures()["sound_lag_ms"] == 40
+
+
 def test_the_loudspeaker_gets_the_sound_in_order(window):
     for n in range(3):
         window.hear(np.full(320, n, np.int16), 0)
