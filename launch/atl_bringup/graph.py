@@ -113,7 +113,7 @@ def avatar_graph(
             if not has(parameters[name], parameter):
                 known = ", ".join(parameters[name])
                 raise UserError(f"{name} has no parameter {parameter!r}: it has {known}.", "bad_parameter")
-        parameters[name].update(values)
+        parameters[name] |= {key: _as_number(value, parameters[name].get(key)) for key, value in values.items()}
     _set_display(parameters["display"], display, out, port, host)
     recording = parameters["display"]["sink"] == "file"
     _set_audio(parameters["audio"], audio, loop, recording)
@@ -141,6 +141,11 @@ def manager(stages: list[NodeSpec]) -> NodeSpec:
     order = [spec.full_name for spec in sorted(stages, key=lambda spec: spec.activation)]
     name = "lifecycle_manager"
     return NodeSpec("atl_bringup", name, name, namespace=stages[0].namespace, parameters={"nodes": order})
+
+
+def _as_number(value: object, shipped: object) -> object:
+    """A whole number as a float where one is wanted: `style: 2` is meant as 2.0, though ROS would refuse it."""
+    return float(value) if type(value) is int and isinstance(shipped, float) else value
 
 
 def environment() -> dict[str, str]:

@@ -65,6 +65,12 @@ def test_a_parameter_file_goes_over_the_shipped_one_and_arguments_over_both(tmp_
     assert (display["port"], display["host"], display["sink"]) == (9001, "0.0.0.0", "none")
 
 
+def test_a_whole_number_is_a_float_where_one_is_wanted():
+    graph = avatar_graph(params={"landmark": {"style": 2}, "display": {"port": 9000}})
+    assert repr(graph.node("landmark").parameters["style"]) == "2.0"
+    assert repr(graph.node("display").parameters["port"]) == "9000"
+
+
 @pytest.mark.parametrize(
     "arguments, sentence",
     [

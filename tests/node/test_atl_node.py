@@ -101,6 +101,11 @@ def test_a_wrong_parameter_at_the_start_is_a_user_error(make, word):
         make("-p", word)
 
 
+def test_a_whole_number_for_a_float_is_told_how_to_write_it(make):
+    with pytest.raises(UserError, match=r"gain.*2\.0"):
+        make("-p", "gain:=1")
+
+
 def test_integer_ranges_with_an_open_side():
     described = descriptor(Parameter("seed", 0, "Seed.", minimum=0))
     assert (described.integer_range[0].from_value, described.integer_range[0].to_value) == (0, 2**63 - 1)
