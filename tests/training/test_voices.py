@@ -32,6 +32,7 @@ from atl_training.corpus.voices import (
     Manner,
     felt,
     licences,
+    may_speak,
     random_manner,
     sentence_for,
 )
@@ -138,6 +139,13 @@ def test_there_are_many_people_and_all_have_licences():
     assert {voice.name for voice in VOICES.values() if voice.free} == {"piper/joe", "real/lj"}
     for name in VOICES:
         assert all(ingredient[key] for ingredient in licences(name) for key in ("what", "licence", "attribution"))
+
+
+def test_mixed_voices_owe_nothing_to_one_that_is_held_out():
+    mixed = [voice for voice in VOICES.values() if "~" in voice.name]
+    parts = {part for voice in mixed for part in voice.name.removeprefix("kokoro/").split("~")[:2]}
+    assert mixed and all(may_speak(voice, False) for voice in mixed)
+    assert all(may_speak(VOICES[f"kokoro/{part}"], False) for part in parts)
 
 
 def test_held_out_faces_have_speakers_of_their_own():

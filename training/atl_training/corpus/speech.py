@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from atl_training.corpus.voices import VOICES, Manner
 
 VERSION = 3  # of what the cache holds
 CACHED = ("piper", "kokoro")  # the slow ones; the others speak faster than a file is found
+ROUGH = ("kokoro",)  # whose own times are in units of 25 ms, and not exact
 WORDS_A_MINUTE = 165  # eSpeak's at speed 1
 LEVEL = 0.08  # RMS of the sounding parts, -22 dBFS: leaves room for the peaks of an angry voice
 HEARD = 0.1  # of the loudest 20 ms: quieter ones don't count for the level
@@ -39,6 +41,9 @@ INSTALL = {
 }
 
 
+Refine = Callable[[np.ndarray, list[phonemes.Segment]], list[phonemes.Segment]]  # better times for the phonemes of a sound
+
+
 @dataclass(frozen=True)
 class Speech:
     """samples: 16 kHz mono float32; segments: phonemes with times in seconds, from 0 to the end."""
@@ -52,9 +57,13 @@ class Speech:
 
 
 class Speaker:
-    """Speaks text; keeps one program alive per engine, and what the slow ones said in `cache`."""
+    """Speaks text; keeps one program alive per engine, and what the slow ones said in `cache`.
 
-    def __init__(self, cache: Path):
+    refine: of the times of the engines that are ROUGH (`ear.refined`); None leaves them as they are.
+    """
+
+    def __init__(self, cache: Path, refine: Refine | None = None):
+        self._refine = refine
         self.cache = Path(cache) / "speech"
         self.cache.mkdir(parents=True, exist_ok=True)
         self._programs: dict[str, subprocess.Popen] = {}
@@ -78,6 +87,8 @@ class Speaker:
         samples = soxr.resample(samples.astype(np.float32) / 32768, rate * manner.shift, SAMPLE_RATE)
         segments = [(a / manner.shift, b / manner.shift, name) for a, b, name in segments]
         segments = audible(samples, segments)
+        if self._refine and request["engine"] in ROUGH:
+            segments = self._refine(samples, segments)
         if all(name == "pau" for *_, name in segments) or np.abs(samples).max() < 1e-3:
             raise _cant(request)
         speech = excerpt(samples, segments, 0.0, len(samples) / SAMPLE_RATE)

@@ -60,9 +60,17 @@ class Kokoro:
         with (core._data / "voices_ja.npz").open("rb") as file:
             self._voices = dict(np.load(file))
 
+    def _style(self, voice: str) -> np.ndarray:
+        """A voice's styles by number of letters; `a~b~25` is a quarter of the way from a to b, `a~b~-25` as far away from b."""
+        name, _, rest = voice.partition("~")
+        if not rest:
+            return self._voices[name]
+        other, _, percent = rest.partition("~")
+        return self._voices[name] + int(percent) / 100 * (self._voices[other] - self._voices[name])
+
     def speak(self, text: str, voice: str, out: str) -> list[tuple[float, float, str]]:
         letters = [letter for letter in phonemize(text) if letter in self._vocabulary][:MOST_TOKENS]
-        style = self._voices[voice][len(letters) - 1].reshape(1, 256)
+        style = self._style(voice)[len(letters) - 1].reshape(1, 256)
         tokens = np.array([[0, *(self._vocabulary[letter] for letter in letters), 0]])
         sound, durations = self._session.run(
             None, {"tokens": tokens, "style": style.astype(np.float32), "speed": np.ones(1, np.float32)}

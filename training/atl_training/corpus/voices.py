@@ -65,6 +65,10 @@ _SUOPUHE = ("LGPL-2.0-or-later", "Suopuhe: universities of Helsinki and Joensuu 
 _BRAILCOM, _BRAILCOM_2 = ("GPL-3.0-or-later", "Brailcom, o.p.s."), ("GPL-2.0-or-later", "Brailcom, o.p.s.")
 _UPC = ("LGPL-2.1-or-later", "Universitat Politecnica de Catalunya, A. Bonafonte (FestCat)")
 _RUSSIAN = ("BSD-like", "Nickolay V. Shmyrev, Moscow State University's speaker nsh")
+_KOKORO_MIXED = {  # of the voices that are trained on, and beyond them: people who don't exist
+    True: ("jm_kumo~jf_gongitsune~25", "jm_kumo~jf_nezumi~-30", "jm_kumo~jf_tebukuro~40"),
+    False: ("jf_gongitsune~jm_kumo~25", "jf_nezumi~jm_kumo~-30", "jf_tebukuro~jm_kumo~40", "jf_gongitsune~jf_nezumi~-60"),
+}
 _KOKORO = ("Apache-2.0", "Kokoro-82M by hexgrad; ONNX export (MIT) by thewh1teagle")
 _ESPEAK = ("GPL-3.0-or-later program, its output is free", "eSpeak NG")
 
@@ -96,6 +100,7 @@ def _voices() -> list[Voice]:
         speaker = name if name in ("jf_alpha", "jm_kumo") else "jf_storyteller"  # three tales by one reader, it seems: see below
         out.append(Voice(f"kokoro/{name}", speaker, "en", name.startswith("jm"), *_KOKORO))
     for male in (True, False):
+        out += [Voice(f"kokoro/{name}", f"kokoro {name}", "en", male, *_KOKORO) for name in _KOKORO_MIXED[male]]
         out += [Voice(f"espeak/{name}", "espeak-ng", "en", male, *_ESPEAK) for name in _ESPEAK_VARIANTS[male]]
         for language in ESPEAK_LANGUAGES:
             out += [Voice(f"espeak/{language}{end}", "espeak-ng", language, male, *_ESPEAK) for end in _ESPEAK_OTHER[male]]
@@ -173,16 +178,19 @@ def random_manner(
     voice = _draw_voice(rng, male, age, validation, only_free, recorded)
     if voice.engine == "real":
         return Manner(voice.name)
-    speed, pitch, spread, shift = _OWN[voice.engine]
-    throat = _fit_throat(rng, voice, male, age)
-    neutral = Manner(
-        voice.name,
+    return felt(neutral_manner(rng, voice.name, _fit_throat(rng, voice, male, age)), emotion, level)
+
+
+def neutral_manner(rng: np.random.Generator, voice: str, throat: float = 1.0) -> Manner:
+    """How a synthetic voice may speak without emotion; a throat above 1 is shorter than its own."""
+    speed, pitch, spread, shift = _OWN[VOICES[voice].engine]
+    return Manner(
+        voice,
         float(rng.uniform(*speed)) / throat if speed else 1.0,  # a shorter throat is no hurry
-        int(rng.integers(pitch[0], pitch[1] + 1)) if pitch and voice.name not in _NO_PITCH else 50,
+        int(rng.integers(pitch[0], pitch[1] + 1)) if pitch and voice not in _NO_PITCH else 50,
         int(rng.integers(spread[0], spread[1] + 1)) if spread else 50,
         float(rng.uniform(*shift)) * throat,
     )
-    return felt(neutral, emotion, level)
 
 
 def felt(manner: Manner, emotion: str, level: int) -> Manner:
