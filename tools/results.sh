@@ -17,7 +17,8 @@ if [ -n "${PORTRAITS:-}" ] && [ -z "${GRID:-}" ]; then
   echo "PORTRAITS needs GRID, too: strangers say one of its sentences." >&2
   exit 2
 fi
-studio=() # real voices and real motion, where they were made (training/README.md); the studio's own otherwise
+studio=() # aligner, real voices and real motion, where they were made (training/README.md); the studio's own otherwise
+[ ! -f "$DATA/aligner.safetensors" ] || studio+=(--aligner "$DATA/aligner.safetensors")
 [ ! -d "$DATA/recordings" ] || studio+=(--recordings "$DATA/recordings")
 [ ! -d "$DATA/motions" ] || studio+=(--motions "$DATA/motions")
 prepare "$DATA/corpus" atl-corpus make "${studio[@]}"

@@ -34,6 +34,7 @@ ARKIT_52 = (
 WEIGHT = {name: i for i, name in enumerate(ARKIT_52)}
 # the weights that speech moves; a sound-to-landmark model answers for these and leaves the rest to the face's life
 SPEECH_WEIGHTS = tuple(n for n in ARKIT_52 if n.startswith(("jaw", "mouth")) or n == "tongueOut")
+SPEECH = np.array([WEIGHT[name] for name in SPEECH_WEIGHTS])  # where they are among the 52
 
 
 def unit_weights(amounts: dict[str, float]) -> np.ndarray:
@@ -63,6 +64,12 @@ def lip_gap(points: np.ndarray) -> np.ndarray:
     """Mean distance of the three inner-lip pairs over the eye distance, (...,): 0 is shut, about 0.3 is wide open."""
     gaps = [np.linalg.norm(points[..., a, :2] - points[..., b, :2], axis=-1) for a, b in LIP_PAIRS]
     return np.mean(gaps, axis=0) / eye_distance(points)
+
+
+def lip_openings(points):
+    """How far the lower lip is below the upper one at the three inner-lip pairs of upright faces (..., 68, 2 or 3), a list of
+    three (...,) in the points' unit: below 0 where lips are pressed into each other. For arrays of numpy and tensors of torch."""
+    return [points[..., lower, 1] - points[..., upper, 1] for upper, lower in LIP_PAIRS]
 
 
 def is_closed(gap: np.ndarray) -> np.ndarray:

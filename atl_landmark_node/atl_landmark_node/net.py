@@ -8,10 +8,11 @@ parameters.
 Whether lips meet is a decision, and an average of open and shut is neither: one output is the probability that they do, and
 where it is high the weights that open the mouth are scaled down until the gap is TIGHT (`LipShutter`).
 """
+import numpy as np
 import torch
 from torch import nn
 
-from atl_face.topology import LIP_PAIRS, SPEECH_WEIGHTS, WEIGHT
+from atl_face.topology import SPEECH, SPEECH_WEIGHTS, lip_openings
 from atl_landmark_node.face_model import load_basis
 from atl_landmark_node.features import MELS, SILENCE
 from atl_landmark_node.model import CURRENT, LAYERS, LOOKAHEAD, PAST, STATE, STYLES
@@ -37,9 +38,7 @@ class LipShutter(nn.Module):
     def __init__(self):
         super().__init__()
         basis, neutral = load_basis()
-        chosen = basis[[WEIGHT[name] for name in SPEECH_WEIGHTS]]
-        opening = sum(chosen[:, b, 1] - chosen[:, a, 1] for a, b in LIP_PAIRS) / len(LIP_PAIRS)
-        rest = sum(neutral[b, 1] - neutral[a, 1] for a, b in LIP_PAIRS) / len(LIP_PAIRS)
+        opening, rest = np.mean(lip_openings(basis[SPEECH]), axis=0), np.mean(lip_openings(neutral))
         scaled = (opening > 0) | (torch.arange(WEIGHTS).numpy() == SPEECH_WEIGHTS.index("mouthClose"))
         self.register_buffer("opening", torch.tensor(opening, dtype=torch.float32), persistent=False)
         self.register_buffer("scaled", torch.tensor(scaled, dtype=torch.float32), persistent=False)

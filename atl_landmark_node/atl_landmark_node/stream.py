@@ -7,7 +7,7 @@ import numpy as np
 
 from atl_face.emotion import Expression
 from atl_face.stream import FRAME_SAMPLES
-from atl_face.topology import SPEECH_WEIGHTS, WEIGHT, eye_openness
+from atl_face.topology import SPEECH, SPEECH_WEIGHTS, WEIGHT, eye_openness
 from atl_landmark_node.delivery import articulation, is_speech, loudness
 from atl_landmark_node.expression import expression_weights
 from atl_landmark_node.face_model import PortraitFace, average_neutral
@@ -16,7 +16,6 @@ from atl_landmark_node.life import Life
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, PAST, WINDOW, SpeechModel
 
 LOOKAHEAD_SAMPLES = LOOKAHEAD * HOP
-_SPEECH = np.array([WEIGHT[name] for name in SPEECH_WEIGHTS])
 CONCEALED = 960  # samples (60 ms): gaps that are filled with sound
 BLEND_FRAMES = 3  # 120 ms from where an interrupted mouth was to where the new stream has it: no jump
 
@@ -127,7 +126,7 @@ class LandmarkStream:
         # expressions come and go over a few hundred ms, as faces do
         self._expressed = self._expressed + 0.12 * (expression_weights(self.expression) - self._expressed)
         weights = life.weights + self._expressed
-        weights[_SPEECH] += spoken
+        weights[SPEECH] += spoken
         weights = np.clip(weights, 0, 1)
         weights[WEIGHT["mouthClose"]] = min(weights[WEIGHT["mouthClose"]], weights[WEIGHT["jawOpen"]])
         points = self._face.points(weights, life.rotation, life.translation)

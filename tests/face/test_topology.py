@@ -12,6 +12,7 @@ from atl_face.topology import (
     face_box,
     is_closed,
     lip_gap,
+    lip_openings,
     mouth_box,
     unit_weights,
 )
@@ -40,6 +41,15 @@ def test_lip_gap_is_the_mean_of_three_pairs_over_the_eye_distance(points):
         eyes = sum((face[45, i] - face[36, i]) ** 2 for i in range(2)) ** 0.5
         slow = sum(np.hypot(*(face[a, :2] - face[b, :2])) for a, b in ((61, 67), (62, 66), (63, 65))) / 3 / eyes
         assert gap == pytest.approx(slow)
+
+
+def test_lip_openings_have_a_sign_and_their_mean_is_the_gap_of_upright_lips():
+    face = np.zeros((68, 3))
+    face[45, 0] = 2.0  # the eyes are 2 apart
+    face[[67, 66, 65], 1] = 0.1, 0.2, -0.3
+    assert lip_openings(face) == pytest.approx([0.1, 0.2, -0.3])
+    assert lip_gap(face) == pytest.approx(np.mean(np.abs(lip_openings(face))) / 2)
+    assert np.shape(lip_openings(np.stack([face] * 4))) == (3, 4)
 
 
 @given(st.floats(0.01, 100), st.floats(-3, 3), st.floats(-50, 50))

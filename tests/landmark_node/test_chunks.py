@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from atl_audio_node import __file__ as audio_room
 from atl_face.media import read_audio
 from atl_face.stream import CHUNK_SAMPLES, FRAME_SAMPLES
-from atl_face.topology import MOUTH, SPEECH_WEIGHTS, WEIGHT, eye_distance
+from atl_face.topology import MOUTH, SPEECH, eye_distance
 from atl_landmark_node.face_model import PortraitFace, average_neutral
 from atl_landmark_node.follow import ChunkFollower
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import LandmarkStream
 
-SPOKEN = [WEIGHT[name] for name in SPEECH_WEIGHTS]
 GAP_STARTS = range(12800, 64000, 9600)  # samples
 
 
@@ -57,7 +56,7 @@ def mouths(frames):
     """Lips (T, 20, 2) in eye distances that speech alone makes: the head's sway differs where speech is heard or not."""
     face = PortraitFace(average_neutral())
     weights = np.zeros((len(frames), 52))
-    weights[:, SPOKEN] = np.stack([f.weights for f in frames])[:, SPOKEN]
+    weights[:, SPEECH] = np.stack([f.weights for f in frames])[:, SPEECH]
     return np.stack([face.points(w) for w in weights])[:, MOUTH, :2] / eye_distance(average_neutral())
 
 

@@ -181,3 +181,16 @@ def test_parts_of_a_plan_are_whole():
     assert batch._part("2/8") == (1, 8)
     with pytest.raises(UserError, match="no shards"):
         list(read_shards([Path("/nonexistent")]))
+
+
+def test_a_library_whose_contents_changed_is_another_one(tmp_path):
+    """New times of the same phonemes change no file's size."""
+    (tmp_path / "real-lj").mkdir()
+    file = tmp_path / "real-lj/u1.npz"
+    told = []
+    for content in (b"at 0.10", b"at 0.11", b"at 0.10"):
+        file.write_bytes(content)
+        told.append(batch._fingerprint(tmp_path, "recordings"))
+    assert told[0] == told[2] != told[1] and batch._fingerprint(file, "aligner") and batch._fingerprint(None, "aligner") == ""
+    with pytest.raises(UserError, match="atl-corpus aligner"):
+        batch._fingerprint(tmp_path / "nowhere", "aligner")

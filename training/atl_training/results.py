@@ -76,8 +76,8 @@ def with_impostors(clips: list[Sample], embed: Embedder) -> list[tuple[Sample, n
 
 
 def is_spoken(sample: Sample) -> bool:
-    """Whether a clip has a picture, and something is said in it as far as is known: a mouth at rest has no motion to follow."""
-    return bool(sample.facts["size"]) and sample.arrays.get("speaking", np.ones(1)).any()
+    """Whether a clip has a picture, and something is said in it: a mouth at rest has no motion to follow."""
+    return bool(sample.facts["size"]) and sample.says_something
 
 
 def _start(renderer: Path | None, speech: Path | None) -> None:

@@ -60,6 +60,11 @@ class Sample:
         """Whether training must not see it."""
         return self.facts["split"] == "val"
 
+    @property
+    def says_something(self) -> bool:
+        """Whether there is speech in it, as far as is known: video loaded without alignments doesn't tell."""
+        return bool(self.arrays.get("speaking", np.ones(1)).any())
+
     def frames(self) -> list[np.ndarray]:
         """The video's RGB frames (H, W, 3) uint8; none for a draft."""
         return decode(self.video)

@@ -17,11 +17,10 @@ from tqdm import tqdm
 from atl_evaluation.metrics.motion import correlation
 from atl_face.errors import UserError
 from atl_face.stream import FRAME_RATE
-from atl_face.topology import SPEECH_WEIGHTS, lip_gap
+from atl_face.topology import SPEECH, lip_gap
 from atl_landmark_node.features import HOP, log_mel
 from atl_training.augment import degrade_sound, other_throat
 from atl_training.checkpoint import complete
-from atl_training.corpus.assets import UNITS
 from atl_training.corpus.ear import PAUSE, Ear, refined, spoken_at
 from atl_training.corpus.engines import run_jobs
 from atl_training.corpus.phonemes import Segment
@@ -120,7 +119,7 @@ def agreement(ear: Ear, voice: str, speaker: Speaker) -> dict[str, list[float]]:
 def _gap(segments: list[Segment], duration_s: float) -> np.ndarray:
     """Lip gap (T,) on the average face."""
     weights = mouth_track(segments, duration_s, FRAME_RATE)[0]
-    return lip_gap(points_of(weights[:, [UNITS.index(name) for name in SPEECH_WEIGHTS]]))
+    return lip_gap(points_of(weights[:, SPEECH]))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

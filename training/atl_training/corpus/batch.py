@@ -59,7 +59,7 @@ class Plan:
     licence: str
     recordings: str
     motions: str
-    aligner: str
+    aligner: str = ""
     version: int = VERSION
 
     def shards(self) -> dict[str, list[str]]:
@@ -82,7 +82,7 @@ class Places:
     parts: Path
     recordings: Path | None
     motions: Path | None
-    aligner: Path | None
+    aligner: Path | None = None
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from atl_face.stream import FRAME_RATE
-from atl_face.topology import ARKIT_52, SPEECH_WEIGHTS, WEIGHT, lip_gap
+from atl_face.topology import ARKIT_52, SPEECH, lip_gap
 from atl_training.corpus import visemes
 from atl_training.corpus.assets import LICENCES, UNITS
 from atl_training.corpus.camera import Camera
@@ -27,7 +27,6 @@ if TYPE_CHECKING:  # a draft needs no OpenGL
     from atl_training.corpus.renderer import Renderer
 
 VERSION = 6
-SPEECH = [WEIGHT[name] for name in SPEECH_WEIGHTS]
 WIDEST_JAW, FRAME_MARGIN = 0.5, 0.05  # of speech; share of the frame that a turning head needs
 PHONEME_LETTERS = "U4"  # of the longest name
 

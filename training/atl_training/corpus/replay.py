@@ -17,6 +17,7 @@ from atl_face.topology import (
     ARKIT_52,
     LEFT_OUTER_CANTHUS,
     RIGHT_OUTER_CANTHUS,
+    SPEECH,
     WEIGHT,
     eye_distance,
     eye_openness,
@@ -24,7 +25,7 @@ from atl_face.topology import (
 )
 from atl_landmark_node.face_model import RIGID, PortraitFace, rigid_fit
 from atl_training.corpus.rotation import angles_of
-from atl_training.landmarks.fit import SPEECH, closed_neutral, fit_speech_weights, fit_weights, level_to
+from atl_training.landmarks.fit import closed_neutral, fit_speech_weights, fit_weights, level_to
 from atl_training.shards import read_shards
 
 BROWS = np.array([WEIGHT[n] for n in ARKIT_52 if n.startswith("brow")])

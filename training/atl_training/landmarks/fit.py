@@ -5,10 +5,9 @@ model: non-negative least squares with a small ridge and a pull towards the fram
 """
 import numpy as np
 
-from atl_face.topology import JAW, MOUTH, SPEECH_WEIGHTS, WEIGHT, lip_gap
+from atl_face.topology import JAW, MOUTH, SPEECH, lip_gap
 from atl_landmark_node.face_model import RIGID, PortraitFace, rigid_fit
 
-SPEECH = np.array([WEIGHT[name] for name in SPEECH_WEIGHTS])
 POINTS = np.r_[np.arange(68)[JAW][4:13], np.arange(68)[MOUTH]]  # the lower jaw and the mouth
 DEPTH_TRUST = 0.3  # a tracker's z is a guess
 RIDGE, INERTIA = 2e-3, 4e-3  # per squared eye distance: enough to settle what 68 points leave open (tongue, rolls)

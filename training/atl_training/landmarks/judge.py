@@ -11,7 +11,7 @@ import numpy as np
 
 from atl_evaluation.metrics.motion import MAX_LAG, best_lag, correlation, gap_amplitude, landmark_distance, mean_of
 from atl_face.stream import FRAME_RATE, FRAME_SAMPLES
-from atl_face.topology import SPEECH_WEIGHTS, WEIGHT, lip_gap
+from atl_face.topology import SPEECH, SPEECH_WEIGHTS, lip_gap
 from atl_landmark_node.face_model import load_basis
 from atl_landmark_node.model import LOOKAHEAD, STYLES
 from atl_training.landmarks.data import Utterance, load_shards, spread
@@ -19,12 +19,11 @@ from atl_training.tool import run_tool
 
 _BASIS, _NEUTRAL = load_basis()
 WIDEST = 0.25  # jawOpen of the energy-driven jaw in the clip's loudest frame
-_SPEECH = _BASIS[[WEIGHT[name] for name in SPEECH_WEIGHTS]]
 
 
 def points_of(weights: np.ndarray) -> np.ndarray:
     """Landmarks (T, 68, 3) of speech weights (T, n) on the average face, eye distances."""
-    return _NEUTRAL + np.tensordot(weights, _SPEECH, 1)
+    return _NEUTRAL + np.tensordot(weights, _BASIS[SPEECH], 1)
 
 
 def energy_jaw(sound: np.ndarray, frames: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 import torch
 import torch.nn.functional as F
 
-from atl_face.topology import CLOSED_LIP_GAP, LIP_PAIRS, MOUTH, SPEECH_WEIGHTS, WEIGHT
+from atl_face.topology import CLOSED_LIP_GAP, MOUTH, SPEECH, lip_openings
 from atl_landmark_node.face_model import load_basis
 
 POINT_LOSS = 40.0  # points are in eye distances: a millimetre is 0.01, so their squares need lifting
@@ -20,13 +20,11 @@ class MouthLoss(torch.nn.Module):
     def __init__(self):
         super().__init__()
         basis, neutral = load_basis()
-        chosen = basis[[WEIGHT[name] for name in SPEECH_WEIGHTS]]
-        self.register_buffer("basis", torch.tensor(chosen, dtype=torch.float32).flatten(1))  # (n, 204)
+        self.register_buffer("basis", torch.tensor(basis[SPEECH], dtype=torch.float32).flatten(1))  # (n, 204)
         gain = torch.full((68, 1), 0.2 / 48)
         gain[MOUTH] = 0.8 / 20
         self.register_buffer("gain", gain)
-        rest = [neutral[b, 1] - neutral[a, 1] for a, b in LIP_PAIRS]
-        self.register_buffer("rest", torch.tensor(rest, dtype=torch.float32))
+        self.register_buffer("rest", torch.tensor(lip_openings(neutral), dtype=torch.float32))
 
     def points(self, weights):
         """Speech weights (B, T, n) -> displacement (B, T, 68, 3)."""
@@ -34,7 +32,7 @@ class MouthLoss(torch.nn.Module):
 
     def gap(self, points):
         """Signed lip gap of the three pairs, (B, T, 3)."""
-        return torch.stack([points[..., b, 1] - points[..., a, 1] for a, b in LIP_PAIRS], -1) + self.rest
+        return torch.stack(lip_openings(points), -1) + self.rest
 
     def forward(self, spoken, speaks, meet, weights, speaking):
         """The parts of the loss, by name.

@@ -23,11 +23,10 @@ from atl_evaluation.metrics.statistics import bootstrap_interval
 from atl_evaluation.metrics.tracking import track
 from atl_evaluation.sync import SyncExpert, SyncScore, mouth_crops
 from atl_face.stream import FRAME_SAMPLES
-from atl_face.topology import SPEECH_WEIGHTS
+from atl_face.topology import SPEECH, SPEECH_WEIGHTS
 from atl_landmark_node.face_model import PortraitFace
 from atl_landmark_node.model import SpeechModel
 from atl_training.landmarks.data import Utterance, spread
-from atl_training.landmarks.fit import SPEECH
 from atl_training.landmarks.judge import energy_jaw
 from atl_training.shards import Sample, read_shards, share_alike
 from atl_training.tool import run_tool

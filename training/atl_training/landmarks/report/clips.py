@@ -72,7 +72,7 @@ def mean_face(landmarks: np.ndarray, neutral: np.ndarray) -> np.ndarray:
 
 def is_spoken(sample: Sample) -> bool:
     """Whether a clip is long enough to judge, and something is said in it: a mouth at rest has no motion to follow."""
-    return len(sample.arrays["landmarks"]) > LEAST_FRAMES and bool(sample.arrays.get("speaking", np.ones(1)).any())
+    return len(sample.arrays["landmarks"]) > LEAST_FRAMES and sample.says_something
 
 
 class Stage:

@@ -5,7 +5,7 @@ import numpy as np
 
 from atl_evaluation.metrics.motion import best_lag, correlation, gap_amplitude, landmark_distance
 from atl_evaluation.metrics.statistics import bootstrap_interval
-from atl_face.topology import LIP_PAIRS, eye_distance, lip_gap
+from atl_face.topology import eye_distance, lip_gap, lip_openings
 
 NEAR = 1  # frames either way in which the issue allows the best lag
 
@@ -24,7 +24,7 @@ def of_motion(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
 
 def signed_gap(points: np.ndarray) -> np.ndarray:
     """Mean inner-lip gap of upright faces (..., 68, 3) in eye distances, below 0 where the lips are pressed into each other."""
-    return np.mean([points[..., b, 1] - points[..., a, 1] for a, b in LIP_PAIRS], axis=0) / eye_distance(points)
+    return np.mean(lip_openings(points), axis=0) / eye_distance(points)
 
 
 def with_interval(values: Iterable[float], weights=None) -> list[float | None]:

@@ -8,8 +8,9 @@ from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import OpenVinoRuntime
 from atl_evaluation.metrics.tracking import track
 from atl_evaluation.sync import SyncExpert
+from atl_face.topology import SPEECH
 from atl_landmark_node.face_model import PortraitFace
-from atl_training.landmarks.fit import SPEECH, closed_neutral, fit_speech_weights, level_to
+from atl_training.landmarks.fit import closed_neutral, fit_speech_weights, level_to
 from atl_training.landmarks.judge import energy_jaw
 from atl_training.landmarks.report.clips import Stage
 from atl_training.landmarks.report.figures import with_interval

@@ -8,10 +8,10 @@ import numpy as np
 from tqdm import tqdm
 
 from atl_face.stream import FRAME_SAMPLES
-from atl_face.topology import eye_distance
+from atl_face.topology import SPEECH, eye_distance
 from atl_landmark_node.face_model import PortraitFace
 from atl_training.corpus.recordings import make_decoder
-from atl_training.landmarks.fit import SPEECH, closed_neutral, fit_speech_weights, level_to
+from atl_training.landmarks.fit import closed_neutral, fit_speech_weights, level_to
 from atl_training.landmarks.judge import energy_jaw
 from atl_training.landmarks.report.baselines import aligned_phonemes, nearest_viseme
 from atl_training.landmarks.report.clips import Stage

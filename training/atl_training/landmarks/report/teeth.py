@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
+from atl_face.topology import SPEECH
 from atl_training.corpus.assets import UNITS, UPPER_TEETH, Assets, find_makehuman
 from atl_training.corpus.head import UNIT, Head, HeadKit
 from atl_training.corpus.identity import random_identity
 from atl_training.corpus.visemes import CHANNELS, VISEMES
-from atl_training.landmarks.fit import SPEECH
 
 WITHIN_MM = 1.0  # farther from the teeth than the truth; a lip at rest is 2.5 mm farther than in the pose of /f/
 PATCH = 12  # vertices of the lower lip that the pose of /f/ brings nearest to the teeth
