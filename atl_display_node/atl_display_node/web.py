@@ -42,7 +42,7 @@ class WebSink:
 
     def __init__(self, host: str, port: int, max_viewers: int, page_names: str = ""):
         self._host, self._port, self._max_viewers = host, port, max_viewers
-        self._names = {"localhost", gethostname().lower(), host.lower(), *page_names.lower().replace(",", " ").split()}
+        self._names = {"localhost", gethostname().lower(), host.lower(), *_names_in(page_names)}
         self.address = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._audience: Audience | None = None
@@ -118,8 +118,7 @@ class WebSink:
         await runner.cleanup()
 
     async def _page(self, request: web.Request) -> web.FileResponse:
-        if not self._is_own_page(request):
-            host = urlsplit(f"//{request.host}").hostname
+        if not self._is_ours(host := _host_of(request)):
             raise web.HTTPForbidden(text=f"{host} is none of this page's names: open it by the robot's address, or add the name "
                                     "to the display's parameter page_names.")  # fmt: skip
         return web.FileResponse(STATIC / "index.html")
@@ -156,9 +155,10 @@ class WebSink:
         The Origin must be our own, and the Host an address or a name of ours: a foreign name that resolves to this machine (DNS
         rebinding) would else count as our own.
         """
-        origin, host = request.headers.get("Origin"), urlsplit(f"//{request.host}").hostname
-        if host is None or (origin is not None and urlsplit(origin).netloc != request.host):
-            return False
+        origin = request.headers.get("Origin")
+        return self._is_ours(_host_of(request)) and (origin is None or origin.partition("://")[2] == request.host)
+
+    def _is_ours(self, host: str) -> bool:
         if host in self._names or host.endswith(".local"):
             return True
         try:
@@ -166,6 +166,24 @@ class WebSink:
         except ValueError:
             return False
         return True
+
+
+def _host_of(request: web.Request) -> str:
+    """What the page is called in a request, without port and the dot that may end a name; "" for nonsense."""
+    try:
+        return (urlsplit(f"//{request.host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
+
+
+def _names_in(page_names: str) -> list[str]:
+    """The names of the parameter page_names. Raises UserError: one of them is no name."""
+    names = page_names.lower().replace(",", " ").split()
+    for name in names:
+        if set(name) & set(":/*"):
+            sentence = f"page_names has {name!r}: give names alone, such as robot.example.org, without http://, port or *."
+            raise UserError(sentence, "bad_parameter")
+    return [name.removesuffix(".") for name in names]
 
 
 def page_address(host: str, port: int) -> str:

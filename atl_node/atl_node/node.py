@@ -62,7 +62,7 @@ class AtlNode(Stoppable, LifecycleNode):
                 if problem := parameter.problem(self.value(parameter.name)):
                     raise UserError(f"{name}: {problem}.", "bad_parameter")
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            hint = " Write a whole number with its point: 2.0." if "expecting type 'DOUBLE'" in str(error) else ""
+            hint = " Write a whole number with its point: 2.0." if "'INTEGER', expecting type 'DOUBLE'" in str(error) else ""
             raise UserError(f"{name}: {error}.{hint}", "bad_parameter") from error
         self.add_on_set_parameters_callback(self._check_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", reliable(10))

@@ -220,11 +220,19 @@ def test_a_name_that_is_not_ours_is_told_and_one_that_was_given_is_let_in():
     sink = WebSink("127.0.0.1", 0, 1, "face.example.org, robot.example.org")
     sink.open()
     try:
-        assert asyncio.run(open_as(sink.address, "Robot.example.org:80"))[0] == 200
+        for ours in ("Robot.example.org:80", "face.example.org.", "localhost.", "[::1]:8080"):
+            assert asyncio.run(open_as(sink.address, ours))[0] == 200
+        assert asyncio.run(open_as(sink.address, "[::1"))[0] == 403
         status, text = asyncio.run(open_as(sink.address, "evil.example"))
     finally:
         sink.close()
     assert status == 403 and "page_names" in text and "evil.example" in text
+
+
+@pytest.mark.parametrize("wrong", ["http://robot.example.org", "robot.example.org:8080", "*.example.org"])
+def test_a_page_name_that_can_match_nothing_is_told(wrong):
+    with pytest.raises(UserError, match="give names alone"):
+        WebSink("127.0.0.1", 0, 1, f"face.example.org {wrong}")
 
 
 def test_a_third_viewer_of_two_is_told_so_and_nonsense_is_sent_away(sink):

@@ -104,6 +104,9 @@ def test_a_wrong_parameter_at_the_start_is_a_user_error(make, word):
 def test_a_whole_number_for_a_float_is_told_how_to_write_it(make):
     with pytest.raises(UserError, match=r"gain.*2\.0"):
         make("-p", "gain:=1")
+    with pytest.raises(UserError, match="gain") as told:
+        make("-p", "gain:=loud")
+    assert "2.0" not in str(told.value)
 
 
 def test_integer_ranges_with_an_open_side():

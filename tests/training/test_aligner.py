@@ -8,7 +8,7 @@ from atl_face.stream import SAMPLE_RATE
 from atl_training.corpus import recordings
 from atl_training.corpus.__main__ import main
 from atl_training.corpus.speech import Speaker, Speech, read_segments
-from atl_training.corpus.voices import Manner
+from atl_training.corpus.voices import VOICES, Manner, may_speak
 
 pytest.importorskip("torch", reason="training needs torch: make training")
 from atl_training.corpus import aligner  # noqa: E402
@@ -127,10 +127,52 @@ def test_the_library_keeps_the_times_that_were_refined(tmp_path, monkeypatch):
                                        (pytest.approx(1.6), 2, "pau")]  # fmt: skip
 
 
-def test_what_is_no_aligner_is_told(tmp_path, capsys):
+def test_words_move_with_their_phonemes():
+    rough = [(0, 0.1, "pau"), (0.1, 0.2, "m"), (0.2, 0.4, "aa"), (0.4, 0.6, "pau"), (0.6, 0.9, "iy")]
+    fine = [(0, 0.2, "pau"), (0.2, 0.3, "m"), (0.3, 0.5, "aa"), (0.5, 0.8, "iy")]
+    words = recordings._moved([(0.1, 0.4, "ma"), (0.6, 0.9, "e")], rough, fine)
+    assert words == [(pytest.approx(0.2), pytest.approx(0.5), "ma"), (pytest.approx(0.5), pytest.approx(0.8), "e")]
+
+
+def test_silence_alone_has_a_path_too():
+    assert best_path(heard([(0, 1, "pau")], 50), ["pau"]) == [(0, 50)]
+
+
+def test_what_a_rough_engine_cannot_have_said_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(Speaker, "_speak", lambda self, request: (np.full(800, 9000, np.int16), SAMPLE_RATE, [(0, 0.05, "m")]))
+    with Speaker(tmp_path, lambda sound, segments: refined(Ear(), sound, segments * 9)) as speaker:
+        with pytest.raises(UserError, match="kokoro/jm_kumo can't say"):
+            speaker.say("Hm.", Manner("kokoro/jm_kumo"))
+
+
+def test_an_ear_learns_from_no_voice_that_is_held_out(tmp_path, monkeypatch):
+    said = []
+
+    def say(self, text, manner):
+        said.append(manner.voice)
+        return Speech(np.zeros(1600, np.float32), [(0, 0.1, "m")])
+
+    monkeypatch.setattr(Speaker, "say", say)
+    monkeypatch.setattr(aligner, "random_sentence", lambda rng, validation: "A word.")
+    assert all(len(aligner.speak(tmp_path, ("piper/joe",), seed)) == aligner.TOGETHER for seed in range(3))
+    assert all(may_speak(VOICES[name], False) for name in said) and "piper/joe" not in said and len(set(said)) > 20
+
+
+def test_what_is_no_aligner_is_told(tmp_path):
     wrong = tmp_path / "wrong.safetensors"
     wrong.write_bytes(b"nothing of the kind")
-    with pytest.raises(UserError, match="atl-corpus aligner"):
-        load_ear(wrong)
-    assert main(["aligner", "--out", str(tmp_path / "a"), "--without", "piper/jo"]) == 1
-    assert "piper/jo" in capsys.readouterr().err
+    for path in (wrong, tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UserError, match=f"{path}.*atl-corpus aligner"):
+            load_ear(path)
+
+
+@pytest.mark.parametrize("options, sentence", [
+    (["--without", "piper/jo"], "piper/jo can't be left out"),
+    (["--without", "real/lj"], "real/lj can't be left out"),
+    (["--without", *(voice.name for voice in aligner.known_voices())], "no voice to learn from"),
+    (["--steps", "10"], "--steps must be 100"),
+    (["--out", "."], "is a folder"),
+])  # fmt: skip
+def test_mistakes_are_told_before_anything_is_spoken(options, sentence, tmp_path, capsys):
+    assert main(["aligner", "--out", str(tmp_path / "a"), *options]) == 1
+    assert sentence in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Train the ear that finds when each phoneme of a recording is said, on synthetic voices, which know it exactly.
+"""Train the ear that finds when each phoneme of a recording is said, on synthetic voices, which know it (Kokoro to 25 ms).
 
 pocketsphinx finds which phonemes they are, and about when.
 """
@@ -26,27 +26,32 @@ from atl_training.corpus.engines import run_jobs
 from atl_training.corpus.phonemes import Segment
 from atl_training.corpus.recordings import align, make_decoder
 from atl_training.corpus.speech import Speaker, Speech, covering
-from atl_training.corpus.text import ALL_SENTENCES, few_sentences, random_sentence
+from atl_training.corpus.text import few_sentences, random_sentence
 from atl_training.corpus.visemes import mouth_track
-from atl_training.corpus.voices import VOICES, Manner, felt, neutral_manner
+from atl_training.corpus.voices import VOICES, Manner, Voice, felt, may_speak, neutral_manner
 from atl_training.landmarks.judge import points_of
 
-SPEAKER_SHARES = {"espeak-ng": 0.2, "joe": 0.14, "jf_storyteller": 0.06, "jm_kumo": 0.04, "jf_alpha": 0.04}  # of the utterances;
+SPEAKER_SHARES = {"espeak-ng": 0.2, "joe": 0.14, "jf_storyteller": 0.06, "jm_kumo": 0.04}  # of the utterances;
 # the others have equal parts of the rest. eSpeak's many variants need more; Kokoro is slow.
 TOGETHER = 100  # utterances that one seed gives
 LEARNT_LINES = 30  # that each of Kokoro's voices says
 BATCH, EXCERPT = 24, 300  # excerpts, and their frames
 RATE = 2e-3
 DISTURBED = 0.6  # of the excerpts have another microphone, room and noise
-CHECKED = 40  # sentences a voice
+LEAST_STEPS = 100
+
+
+def known_voices() -> list[Voice]:
+    """The English voices that tell their own times; without mixed ones, which say them as those do that they are mixed of."""
+    return [voice for voice in VOICES.values() if voice.engine != "real" and voice.language == "en" and "~" not in voice.name]
 
 
 def speak(cache: Path, without: tuple[str, ...], seed: int) -> list[Speech]:
-    """TOGETHER utterances of English synthetic voices, other than some."""
+    """TOGETHER utterances of the voices of `known_voices` that aren't held out, other than some."""
     rng = np.random.default_rng(seed)
     speakers: dict[str, list[str]] = {}
-    for voice in VOICES.values():
-        if voice.engine != "real" and voice.language == "en" and "~" not in voice.name:  # mixed voices say it as their own do
+    for voice in known_voices():
+        if may_speak(voice, False):
             speakers.setdefault(voice.speaker, []).append(voice.name)
     shares = np.array([SPEAKER_SHARES.get(name, 0.0) for name in speakers])
     shares[shares == 0] = (1 - shares.sum()) / (shares == 0).sum()
@@ -98,15 +103,13 @@ def _excerpt(rng: np.random.Generator, utterances: list[Speech]) -> tuple[np.nda
 
 
 def agreement(ear: Ear, voice: str, speaker: Speaker) -> dict[str, list[float]]:
-    """How well the mouth of an alignment follows that of the true times: the lip gap's correlation, by sentence, on held-out
-    sentences of a voice that tells its own times. The phonemes are the dictionary's, as recordings' are: where the voice says
-    other ones, no times are right."""
-    lines = few_sentences(voice, True) if voice.startswith("kokoro") else ALL_SENTENCES["en"]
+    """How well the mouth of an alignment follows that of the voice's own times: the lip gap's correlation, by held-out sentence.
+    The phonemes are the dictionary's, as recordings' are: where the voice says other ones, no times are right."""
     decoder, out = make_decoder(), {"pocketsphinx": [], "refined": []}
-    for text in np.random.default_rng(0).permutation(lines)[:CHECKED]:
-        speech = speaker.say(str(text), Manner(voice))
+    for text in few_sentences(voice, True):
+        speech = speaker.say(text, Manner(voice))
         try:
-            rough = align(decoder, speech.samples, str(text))[0]
+            rough = align(decoder, speech.samples, text)[0]
             better = refined(ear, speech.samples, rough)
         except ValueError:  # told by `prepare` of recordings; here it is one sentence less
             continue
@@ -124,19 +127,26 @@ def _gap(segments: list[Segment], duration_s: float) -> np.ndarray:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="safetensors file")
-    parser.add_argument("--utterances", type=int, default=3600, help="that it learns from, in hundreds (%(default)s)")
+    parser.add_argument("--utterances", type=int, default=3600, help="that it learns from, rounded up to hundreds (%(default)s)")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--without", nargs="*", default=[], metavar="VOICE",
-                        help="voices that it doesn't learn from, and is judged by")  # fmt: skip
+                        help="voices that it doesn't learn from and is judged by, as by those that are held out")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> None:
-    """Raises UserError: no such voice, or nothing to do."""
-    unknown = sorted(set(options.without) - VOICES.keys())
+    """Raises UserError: no such voice, none is left, or nothing to do."""
+    known = [voice.name for voice in known_voices()]
+    unknown = sorted(set(options.without) - set(known))
     if unknown:
-        raise UserError(f"There is no voice {unknown[0]}: those of training/atl_training/corpus/voices.py can be left out.")
-    if min(options.steps, options.utterances) < 1:
-        raise UserError("--steps and --utterances must be 1 or more.")
+        raise UserError(f"{unknown[0]} can't be left out: it is none of the English voices that tell their own times "
+                        f"({', '.join(name for name in known if not name.startswith('espeak'))}, espeak's).")  # fmt: skip
+    judged = [name for name in known if name in options.without or not may_speak(VOICES[name], False)]
+    if len(judged) == len(known):
+        raise UserError("--without leaves no voice to learn from.")
+    if options.steps < LEAST_STEPS or options.utterances < 1:
+        raise UserError(f"--steps must be {LEAST_STEPS} or more, --utterances 1 or more.")
+    if options.out.is_dir():
+        raise UserError(f"{options.out} is a folder: --out is the file to write.")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     work, seeds = partial(speak, options.cache, tuple(options.without)), list(range(-(-options.utterances // TOGETHER)))
     spoken = tqdm(run_jobs("local", work, seeds, os.cpu_count() or 1), desc="speaking", total=len(seeds))
@@ -147,7 +157,7 @@ def run(options: argparse.Namespace) -> None:
     with complete(options.out) as partial_file:
         save_file(ear.state_dict(), partial_file)
     with Speaker(options.cache) as speaker:
-        for voice in options.without:
+        for voice in judged:
             figures = agreement(ear, voice, speaker)
-            print(f"{voice}: lip gap against that of the true times, mean of {len(figures['refined'])} sentences: "
+            print(f"{voice}: lip gap against that of its own times, mean of {len(figures['refined'])} sentences: "
                   + ", ".join(f"{name} r {np.mean(values):.3f}" for name, values in figures.items()))  # fmt: skip

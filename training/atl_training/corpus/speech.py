@@ -87,10 +87,13 @@ class Speaker:
         samples = soxr.resample(samples.astype(np.float32) / 32768, rate * manner.shift, SAMPLE_RATE)
         segments = [(a / manner.shift, b / manner.shift, name) for a, b, name in segments]
         segments = audible(samples, segments)
-        if self._refine and request["engine"] in ROUGH:
-            segments = self._refine(samples, segments)
         if all(name == "pau" for *_, name in segments) or np.abs(samples).max() < 1e-3:
             raise _cant(request)
+        if self._refine and request["engine"] in ROUGH:
+            try:
+                segments = self._refine(samples, segments)
+            except ValueError as error:
+                raise _cant(request) from error
         speech = excerpt(samples, segments, 0.0, len(samples) / SAMPLE_RATE)
         return Speech(at_level(speech.samples, manner.loudness), speech.segments)
 
