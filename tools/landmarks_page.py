@@ -15,8 +15,10 @@ The stage as it runs: its stream, its OpenVINO graph. Held-out clips; means over
 Distances are in % of the distance between the outer eye corners. "Mean motion" is the mean of the judged clips' own true motion,
 "nearest viseme" knows the phonemes and shows each one's static mouth, "energy jaw" opens the jaw with the loudness. "kflm" is the
 shipped one of 1,200 steps beside ours, the average of three runs of 44,700 in all: for a fair comparison see the end of
-this section. The draft is of the corpus's version 4, which commit 4830df1 makes: today's code says other sentences, half of them
-random words.
+this section. The draft is of the corpus's version 6; its recordings and Kokoro were timed by an aligner that had heard neither
+joe nor slt (`atl-corpus aligner --without …`, [docs/corpus.md](corpus.md)) besides the voices that are held out. Emotions
+alone were measured on an older draft, of version 4 (commit 4830df1), with the same weights; the speed on the machine of
+"As the processor is" above.
 
 No network was trained on these clips, but early stopping looked at them, and so did whoever dropped a gate
 that shut the mouth where there seemed to be no speech: this is validation, not a test.
@@ -57,9 +59,9 @@ NO_SPEECH = """
 ### Sound that is no speech
 
 The lip gap's standard deviation, in % of {usual} % of the eye distance, that on {sounds} recordings of real readers ({with_truth}
-of them from the draft); all at the level of speech unless said otherwise; of several takes the worst. Aim: at most {aim} %.
-Babble is six voices at once: it is speech, and nothing in it says that none of them is the one to follow; the aim has a row of
-its own for it. Each take begins at once, from nothing; "after 1 s" is without its first second.
+of them from the draft); all at the level of speech unless said otherwise; of several takes the mean and the worst. Aim: at
+most {aim} %. Babble is 24 crowds of six voices at once: it is speech, and nothing in it says that none of them is the one to
+follow; the aim has rows of its own for it. Each take begins at once, from nothing; "after 1 s" is without its first second.
 """
 
 SPEECH = """
@@ -213,9 +215,10 @@ def _of_robustness(aim, rows: list, told: dict) -> None:
     no_speech = {name: row["of_speech"] for name, row in told["no_speech"].items() if name != NOBODYS_SPEECH}
     worst = max(no_speech, key=lambda name: float("inf") if no_speech[name] is None else no_speech[name])
     aim(f"lip-gap deviation without speech, worst: {worst}", wanted, no_speech[worst], " %", most=NO_SPEECH_AT_MOST)
-    aim("lip-gap deviation on babble alone (it is speech)", wanted, told["no_speech"][NOBODYS_SPEECH]["of_speech"], " %",
-        most=NO_SPEECH_AT_MOST)  # fmt: skip
-    aim("the same after its first second", wanted, told["no_speech"][NOBODYS_SPEECH]["settled"], " %", most=NO_SPEECH_AT_MOST)
+    crowds = told["no_speech"][NOBODYS_SPEECH]
+    for name, key in (("lip-gap deviation on babble alone (it is speech), mean of the crowds", "mean"),
+                      ("the same in the worst crowd", "of_speech"), ("and there after its first second", "settled")):
+        aim(name, wanted, crowds[key], " %", most=NO_SPEECH_AT_MOST)
     finite = all(row["finite"] for part in ("no_speech", "speech") for row in told[part].values())
     rows.append(["NaN in any of it", "none", "none" if finite else "some", "met" if finite else "**not met**"])
 
@@ -271,11 +274,11 @@ def hearing(told: dict) -> list[str]:
     quiet = []
     for name, row in told["no_speech"].items():
         met = row["of_speech"] is not None and row["of_speech"] <= NO_SPEECH_AT_MOST
-        quiet.append([name, row["of_speech"], row["settled"], row["widest"], "no" if row["finite"] else "**yes**",
+        quiet.append([name, row["mean"], row["of_speech"], row["settled"], row["widest"], "no" if row["finite"] else "**yes**",
                       "met" if met else "**not met**"])  # fmt: skip
     loud = [[name, spread(row["gap_r"]), row["amplitude"], spread(row["distance"]), spread(row["m_lmd_change"]),
              "no" if row["finite"] else "**yes**"] for name, row in told["speech"].items()]  # fmt: skip
-    head = ["sound", "deviation, % of speech's", "after 1 s, %", "widest gap, %", "NaN", f"≤ {NO_SPEECH_AT_MOST} %"]
+    head = ["sound", "deviation, % of speech's", "worst", "after 1 s, worst", "widest gap, %", "NaN", f"≤ {NO_SPEECH_AT_MOST} %"]
     return [heading, table(head, quiet),
             SPEECH, table(["disturbed by", "gap r", "amplitude", "mouth's distance, %", "M-LMD more", "NaN"], loud)]  # fmt: skip
 

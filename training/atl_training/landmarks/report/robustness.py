@@ -57,11 +57,12 @@ def robustness(stage: Stage, clips: list[DraftClip], recordings: list[np.ndarray
 
 
 def _flapping(stage: Stage, takes: list[np.ndarray], usual: float) -> dict:
-    """`of_speech`: % of the usual deviation, in the worst take; `settled`: from SETTLED_S on, when the network knows what it
-    hears; `widest`: % of the eye distance."""
+    """`of_speech`: % of the usual deviation, in the worst take; `mean`: of all; `settled`: the worst from SETTLED_S on, when the
+    network knows what it hears; `widest`: % of the eye distance."""
     gaps = [lip_gap(points_of(stage.spoken(sound))) for sound in takes]
     settled = [gap[round(SETTLED_S * FRAME_RATE):] for gap in gaps]
     return {"of_speech": rounded(100 * np.max([gap.std() for gap in gaps]) / usual, 1),
+            "mean": rounded(100 * np.mean([gap.std() for gap in gaps]) / usual, 1),
             "settled": rounded(100 * np.max([gap.std() for gap in settled]) / usual, 1),
             "widest": rounded(100 * np.max([gap.max() for gap in gaps]), 2),
             "finite": all(bool(np.isfinite(gap).all()) for gap in gaps)}  # fmt: skip
