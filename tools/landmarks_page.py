@@ -16,8 +16,9 @@ Distances are in % of the distance between the outer eye corners. "Mean motion" 
 "nearest viseme" knows the phonemes and shows each one's static mouth, "energy jaw" opens the jaw with the loudness. "kflm" is the
 shipped one of 1,200 steps beside ours, the average of three runs of 44,700 in all: for a fair comparison see the end of
 this section. The draft is of the corpus's version 6; its recordings and Kokoro were timed by an aligner that had heard neither
-joe nor slt (`atl-corpus aligner --without …`, [docs/corpus.md](corpus.md)) besides the voices that are held out. Emotions
-alone were measured on an older draft, of version 4 (commit 4830df1), with the same weights; the speed on the machine of
+joe nor slt (`atl-corpus aligner --without …`, [docs/corpus.md](corpus.md)) besides the voices that are held out; only its
+held-out people were made. Emotions alone were measured on an older draft, of version 4 (commit 4830df1), with the same
+weights; the speed on the machine of
 "As the processor is" above.
 
 No network was trained on these clips, but early stopping looked at them, and so did whoever dropped a gate

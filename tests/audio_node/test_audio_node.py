@@ -146,12 +146,18 @@ def test_say_speaks_samples_and_tells_its_progress(graph):
     assert [expression.label for expression in listener.expressions] == ["happy", ""], "it ends with the goal"
 
 
-def test_say_can_be_cancelled(graph):
+def in_the_middle_of_saying(graph):
+    """A listener, the goal's handle and its result to come, 20 s long."""
     graph.start("atl_audio_node")
     listener = Listener(graph)
     listener.wait_chunks(5)
     handle, result, _ = say(graph, tone_goal(20.0))
     graph.wait_for(lambda: len(listener.streams()) == 2)
+    return listener, handle, result
+
+
+def test_say_can_be_cancelled(graph):
+    listener, handle, result = in_the_middle_of_saying(graph)
     graph.wait_for(handle.cancel_goal_async().done)
     graph.wait_for(result.done)
     assert result.result().status == GoalStatus.STATUS_CANCELED
@@ -162,11 +168,7 @@ def test_say_can_be_cancelled(graph):
 
 
 def test_interrupt_aborts_what_is_said(graph):
-    graph.start("atl_audio_node")
-    listener = Listener(graph)
-    listener.wait_chunks(5)
-    _, result, _ = say(graph, tone_goal(20.0))
-    graph.wait_for(lambda: len(listener.streams()) == 2)
+    _, _, result = in_the_middle_of_saying(graph)
     client = graph.node.create_client(Trigger, "interrupt")
     assert client.wait_for_service(10)
     graph.wait_for(client.call_async(Trigger.Request()).done)
@@ -176,11 +178,7 @@ def test_interrupt_aborts_what_is_said(graph):
 
 
 def test_a_node_that_is_stopped_ends_what_is_said(graph):
-    graph.start("atl_audio_node")
-    listener = Listener(graph)
-    listener.wait_chunks(5)
-    _, result, _ = say(graph, tone_goal(20.0))
-    graph.wait_for(lambda: len(listener.streams()) == 2)
+    _, _, result = in_the_middle_of_saying(graph)
     client = graph.node.create_client(ChangeState, "audio/change_state")
     assert client.wait_for_service(10)
     for step in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):

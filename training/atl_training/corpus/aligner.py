@@ -51,10 +51,12 @@ def speak(cache: Path, without: tuple[str, ...], seed: int) -> list[Speech]:
     rng = np.random.default_rng(seed)
     speakers: dict[str, list[str]] = {}
     for voice in known_voices():
-        if may_speak(voice, False):
+        if may_speak(voice, False) and voice.name not in without:
             speakers.setdefault(voice.speaker, []).append(voice.name)
     shares = np.array([SPEAKER_SHARES.get(name, 0.0) for name in speakers])
-    shares[shares == 0] = (1 - shares.sum()) / (shares == 0).sum()
+    if (others := shares == 0).any():
+        shares[others] = (1 - shares.sum()) / others.sum()
+    shares /= shares.sum()
     names, out = list(speakers), []
     with Speaker(cache) as speaker:
         while len(out) < TOGETHER:
@@ -62,8 +64,7 @@ def speak(cache: Path, without: tuple[str, ...], seed: int) -> list[Speech]:
             manner = felt(neutral_manner(rng, voice), "neutral", 0)
             few = voice.startswith("kokoro")
             text = str(rng.choice(few_sentences(voice, False)[:LEARNT_LINES])) if few else random_sentence(rng, False)
-            if voice not in without:
-                out.append(speaker.say(text, manner))
+            out.append(speaker.say(text, manner))
     return out
 
 
