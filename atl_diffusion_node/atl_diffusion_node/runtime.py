@@ -3,6 +3,7 @@
 The views (`views.py`) have networks of one shape, each with weights of its own: FOLDER/face and FOLDER/mouth hold identity.onnx,
 unet.onnx, unet_int8.onnx and renderer.safetensors, the same weights for torch.
 """
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib import resources
@@ -30,6 +31,7 @@ class Runtime(Protocol):
 
     name: str
     window: tuple[int, int]  # height and width of the pictures that it takes
+    concurrent: bool  # views had better be evaluated at the same time, each in a thread of its own
 
     def identity(self, portrait: np.ndarray, portrait_rasters: np.ndarray) -> list:
         """Features of a portrait: four arrays (1, C, H, W) of the kind that `step` likes best, numpy or torch."""
@@ -65,7 +67,8 @@ class _GraphRuntime(ABC):
     """The exported ONNX graphs; a subclass says what computes them.
 
     Args:
-        threads: cores to use; 0 leaves it to the library (all).
+        threads: cores to use, 0: all. From two on the views share them: small networks gain little from a second core each,
+            and wait for it.
         precision: see the subclass. `int8`: the U-Net's convolutions but the last, see `atl_training.renderer.quantise`; the
             identity encoder, which runs once a portrait, stays in floating point.
         folder: of both views; None takes the shipped ones.
@@ -78,6 +81,9 @@ class _GraphRuntime(ABC):
     def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None, view: str = "face"):
         self._threads, self._precision, self._folder = threads, precision, folder or Path(str(DATA))
         self.view, self.window = view, WINDOWS[view]
+        cores = threads or os.cpu_count() or 1
+        self.concurrent = cores > 1
+        self._cores = max(1, (cores + 1) // 2 if view == "face" else cores // 2) if self.concurrent else 1
         unet = self._folder / view / ("unet_int8.onnx" if precision == "int8" else "unet.onnx")
         if not unet.is_file():
             raise UserError(f"{unet} isn't there: take another precision, or make it with atl_training.renderer.quantise.",
@@ -115,9 +121,8 @@ class OpenVinoRuntime(_GraphRuntime):
         self.name = f"openvino-{self._precision}"
 
     def _load(self, graph):
-        options = {"INFERENCE_PRECISION_HINT": self._float, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
-        if self._threads:
-            options["INFERENCE_NUM_THREADS"] = str(self._threads)
+        options = {"INFERENCE_PRECISION_HINT": self._float, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1",
+                   "INFERENCE_NUM_THREADS": str(self._cores), "ENABLE_CPU_PINNING": "NO"}
         request = load_openvino().Core().compile_model(str(graph), "CPU", options).create_infer_request()
 
         def run(inputs):
@@ -149,7 +154,7 @@ class OnnxRuntime(_GraphRuntime):
 
     def _load(self, graph):
         options = self._library.SessionOptions()
-        options.intra_op_num_threads = self._threads
+        options.intra_op_num_threads = self._cores
         there = self._library.get_available_providers()
         providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in there]
         session = self._library.InferenceSession(str(graph), options, providers)
@@ -180,7 +185,7 @@ class TorchRuntime:
         if device == "cuda" and not torch.cuda.is_available():
             raise UserError("No CUDA device can be used here; set `device` to cpu.", "no_cuda")
         self._torch, self._device, self._folder, self._compiled = torch, device, folder or Path(str(DATA)), compiled
-        self.view, self.window = view, WINDOWS[view]
+        self.view, self.window, self.concurrent = view, WINDOWS[view], False
         weights = load_file(self._folder / view / "renderer.safetensors")
         self._dtype = torch.bfloat16 if device == "cuda" else torch.float32
         self.name = f"torch-{device}{'-compiled' if compiled else ''}"

@@ -6,6 +6,7 @@ class WarpOnly:
     """A runtime that draws nothing: the portrait warped to the landmarks, nothing learned."""
 
     name = "warp-only"
+    concurrent = False
 
     def identity(self, portrait, portrait_rasters):
         """Nothing is computed from a portrait."""

@@ -26,6 +26,7 @@ class SlowRuntime:
     """Changes nothing, and takes its time over it: as much a pixel as NETWORK_S is for the face's view."""
 
     name = "slow"
+    concurrent = False
 
     def __init__(self, size=WINDOW):
         self.delay_s = NETWORK_S * size[0] * size[1] / (WINDOW[0] * WINDOW[1])

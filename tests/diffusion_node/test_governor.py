@@ -186,6 +186,7 @@ class Painter:
     """A runtime that adds light; keeps what memory it was given."""
 
     name = "painter"
+    concurrent = False
 
     def __init__(self, size=WINDOW):
         self.size, self.given = size, []

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from atl_diffusion_node.paste import _rim
 from atl_diffusion_node.portrait import FEATHER, default_portrait_path, load_portrait, output_shape
-from atl_diffusion_node.renderer import FaceRenderer, _rim, sharpened
+from atl_diffusion_node.renderer import FaceRenderer, sharpened
 from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW, WINDOWS
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE
 from atl_evaluation.baselines import WarpOnly
@@ -73,6 +74,7 @@ class Whitener:
     """A runtime whose network paints one of the views white."""
 
     name = "whitener"
+    concurrent = False
 
     def __init__(self, paints=WINDOW, window=WINDOW):
         self.paints, self.window = paints, window
@@ -92,6 +94,7 @@ class Mover:
     """A runtime whose network moves the face's view by a flow (x, y) px of it, and changes nothing."""
 
     name = "mover"
+    concurrent = False
 
     def __init__(self, flow, window=WINDOW):
         self.flow, self.window = flow, window

@@ -8,8 +8,9 @@ import pytest
 
 from atl_diffusion_node import runtime as runtime_module
 from atl_diffusion_node.bridge import start_state
+from atl_diffusion_node.paste import ROOM
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
-from atl_diffusion_node.renderer import ROOM, reference_landmarks
+from atl_diffusion_node.renderer import reference_landmarks
 from atl_diffusion_node.runtime import (
     DATA,
     MEMORY,

@@ -95,6 +95,8 @@ def test_a_fresh_process_tells_what_its_start_its_memory_and_a_new_photo_cost():
 
 def test_only_precisions_that_the_runtime_offers_are_timed(monkeypatch):
     class Fake:
+        concurrent = False
+
         def __init__(self, device, threads, precision):
             if precision == "int8":
                 raise RuntimeError("Wrong value int8 for property key INFERENCE_PRECISION_HINT")

@@ -23,8 +23,8 @@ def words(monkeypatch):
 def packed(tmp_path_factory) -> Path:
     """A folder as renderer.pack writes it: the shipped face, whose jaw falls, four times in training and once held out."""
     pytest.importorskip("torch")
+    from atl_diffusion_node.paste import ROOM
     from atl_diffusion_node.portrait import default_portrait_path, load_portrait
-    from atl_diffusion_node.renderer import ROOM
     from atl_diffusion_node.runtime import FACE_SIZE
     from atl_face.topology import INNER_LIPS
     from atl_landmark_node.face_model import PortraitFace

@@ -13,8 +13,8 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the identity needs requ
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from atl_diffusion_node.paper_unet import IDENTITY  # noqa: E402
+from atl_diffusion_node.paste import ROOM  # noqa: E402
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait  # noqa: E402
-from atl_diffusion_node.renderer import ROOM  # noqa: E402
 from atl_diffusion_node.runtime import FACE_SIZE  # noqa: E402
 from atl_diffusion_node.views import FACE, View  # noqa: E402
 from atl_face.errors import UserError  # noqa: E402

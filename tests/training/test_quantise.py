@@ -15,8 +15,8 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: require
 import torch  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
+from atl_diffusion_node.paste import ROOM  # noqa: E402
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait  # noqa: E402
-from atl_diffusion_node.renderer import ROOM  # noqa: E402
 from atl_diffusion_node.runtime import DATA, WINDOWS, OpenVinoRuntime  # noqa: E402
 from atl_diffusion_node.views import VIEWS  # noqa: E402
 from atl_training.renderer import export, quantise  # noqa: E402

@@ -10,8 +10,8 @@ pytest.importorskip("openvino", reason="the landmark network runs in OpenVINO")
 
 from renderer_page import aims, renderer_section
 
+from atl_diffusion_node.paste import EDGE  # noqa: E402
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
-from atl_diffusion_node.renderer import EDGE  # noqa: E402
 from atl_diffusion_node.views import FADE_PX
 from atl_diffusion_node.views import MOUTH as MOUTH_VIEW
 from atl_evaluation.metrics import picture

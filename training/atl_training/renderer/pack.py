@@ -18,7 +18,8 @@ from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from atl_diffusion_node.lips import LipLine
-from atl_diffusion_node.renderer import ROOM, reference_landmarks
+from atl_diffusion_node.paste import ROOM
+from atl_diffusion_node.renderer import reference_landmarks
 from atl_diffusion_node.runtime import FACE_SIZE
 from atl_diffusion_node.warp import FaceWarp
 from atl_face.align import CropTransform

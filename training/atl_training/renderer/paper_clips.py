@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from atl_diffusion_node.paper_unet import IDENTITY
-from atl_diffusion_node.renderer import ROOM
+from atl_diffusion_node.paste import ROOM
 from atl_diffusion_node.runtime import FACE_SIZE
 from atl_diffusion_node.views import View
 from atl_evaluation.metrics.features import EfficientNetLite

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from atl_diffusion_node.renderer import ROOM
+from atl_diffusion_node.paste import ROOM
 from atl_diffusion_node.runtime import FACE_SIZE
 from atl_diffusion_node.warp import FaceWarp, Room, apply_warp
 from atl_face.align import CropTransform

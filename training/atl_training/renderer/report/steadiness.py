@@ -2,8 +2,8 @@
 import cv2
 import numpy as np
 
+from atl_diffusion_node.paste import EDGE
 from atl_diffusion_node.portrait import Portrait
-from atl_diffusion_node.renderer import EDGE
 from atl_diffusion_node.views import FADE_PX
 from atl_diffusion_node.views import MOUTH as MOUTH_VIEW
 from atl_evaluation.metrics import picture
