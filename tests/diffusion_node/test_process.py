@@ -1,4 +1,5 @@
 """A process that draws frames keeps its memory: what one frame has freed, the next has without the kernel."""
+import os
 import platform
 import subprocess
 import sys
@@ -31,3 +32,26 @@ def test_freed_memory_is_kept():
     if faults("as it is") < 1000:
         pytest.skip("this kernel hands out large pages, so that memory comes again at once")
     assert faults("prepared") < 100
+
+
+LONELY = """
+import sys, time
+import atl_diffusion_node.guide as guide
+assert "rclpy" not in sys.modules
+points = guide.np.random.default_rng(0).random((68, 2))
+for turn in range(30):
+    guide.guide_mask(points, 256)
+    time.sleep(0.01)
+print(time.process_time())
+"""
+
+
+def test_no_thread_spins_between_frames():
+    """Not even where nobody has set an environment for the node, as a launch file of one's own."""
+    bare = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    spent = []
+    for threads in (None, "1"):
+        environment = bare | ({"OPENBLAS_NUM_THREADS": threads} if threads else {})
+        done = subprocess.run([sys.executable, "-c", LONELY], env=environment, check=True, capture_output=True, text=True)
+        spent.append(float(done.stdout))
+    assert spent[0] < spent[1] + 0.15, "0.3 s of pauses, in which a second thread would have been busy"

@@ -1,15 +1,17 @@
 """Portrait and renderer: what is drawn, what is left alone, what is refused."""
 import io
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from atl_diffusion_node.paste import _rim
+from atl_diffusion_node.hands import OtherHand
+from atl_diffusion_node.paste import _rim, changed_share
 from atl_diffusion_node.portrait import FEATHER, default_portrait_path, load_portrait, output_shape
 from atl_diffusion_node.renderer import FaceRenderer, sharpened
-from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW, WINDOWS
+from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOW, WINDOWS, OpenVinoRuntime
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE
 from atl_evaluation.baselines import WarpOnly
 from atl_face.errors import UserError
@@ -34,6 +36,23 @@ def test_the_same_seed_draws_the_same_bytes(runtime, portrait):
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     other = draw(FaceRenderer(runtime, seed=4), portrait)
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_two_hands_draw_what_one_draws(portrait):
+    one, two = (OpenVinoRuntime(threads) for threads in (1, 2))
+    assert (one.concurrent, two.concurrent) == (False, True)
+    for a, b in zip(draw(FaceRenderer(one), portrait), draw(FaceRenderer(two), portrait), strict=True):
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_the_other_hand_gives_back_what_it_made_or_why_not(there):
+    hand = OtherHand(there)
+    waiting = [hand.begin(lambda x: (x, threading.get_ident()), x) for x in range(3)]
+    made, threads = zip(*(done() for done in waiting), strict=True)
+    assert made == (0, 1, 2) and (threads[0] != threading.get_ident()) == there
+    with pytest.raises(ZeroDivisionError):
+        hand.begin(lambda: 1 / 0)()
 
 
 def test_outside_the_feather_the_portrait_is_untouched(runtime, portrait):
@@ -176,6 +195,13 @@ def test_the_mouths_view_fades_into_the_faces(portrait):
     face = draw(FaceRenderer(Whitener(WINDOW)), portrait, (0.0,))[0][portrait.region]
     assert face[within & outside].mean() > 245 and face[deep].mean() < 200, "the mouth's view is over the face's"
     assert MOUTH_FADE[0].max() == MOUTH_FADE[:, -1].max() == 0 and MOUTH_FADE[MOUTH_WINDOW[0] // 2, MOUTH_WINDOW[1] // 2] == 1
+
+
+def test_what_changes_much_is_taken_as_the_network_drew_it():
+    change = np.zeros((32, 96, 3), np.float32)
+    change[:, 32:64, 1], change[:, 64:, 2] = 25, -60
+    share = changed_share(change, 10, 40, reach=5) / 255
+    assert share[:, :24].max() == 0 and np.allclose(share[:, 40:56], 0.5, atol=0.01) and share[:, 72:].min() == 1
 
 
 def test_detail_is_sharpened_where_the_network_changes_it():

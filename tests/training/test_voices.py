@@ -31,6 +31,7 @@ from atl_training.corpus.voices import (
     VOICES,
     Manner,
     felt,
+    is_held_speaker,
     licences,
     may_speak,
     random_manner,
@@ -152,10 +153,18 @@ def test_held_out_faces_have_speakers_of_their_own():
     heard = {}
     for validation in (False, True):
         voices = {manner.voice for manner in manners(validation=validation)}
-        assert {"piper/joe", *REAL} <= voices, "who is split by what is said speaks to both sides"
+        assert {"piper/joe", *(name for name in REAL if may_speak(VOICES[name], validation))} <= voices
+        assert {"piper/joe", "real/lj"} <= voices, "who is split by what is said speaks to both sides"
         heard[validation] = {VOICES[name].speaker for name in voices if VOICES[name].engine not in SPLIT_BY_TEXT}
     assert heard[False] and not heard[False] & heard[True]
     assert {"rms", "jf_alpha"} <= heard[True], "English voices that training never hears"
+
+
+def test_published_splits_are_kept():
+    for name, split in (("real/librispeech", False), ("real/librispeech_test", True), ("real/vctk", False)):
+        assert [may_speak(VOICES[name], held) for held in (False, True)] == [not split, split]
+    assert is_held_speaker(VOICES["real/librispeech_test"]) and is_held_speaker(VOICES["kokoro/jf_alpha"])
+    assert not any(is_held_speaker(VOICES[name]) for name in ("real/librispeech", "real/lj", "espeak/de+m1", "kokoro/jm_kumo"))
 
 
 def test_free_runs_hear_free_voices_only():
@@ -279,6 +288,16 @@ def test_recordings_keep_to_their_split(tmp_path):
     assert {library.draw(rng, "real/lj", True).stem for _ in range(200)} == set(held)
     trained = {library.draw(rng, "real/lj", False).stem for _ in range(1000)}
     assert trained == set(stems) - set(held) - {spied}, "what says the same as a held-out one is not for training"
+
+
+def test_recordings_of_many_people_are_split_by_voice(tmp_path):
+    write_library(tmp_path, "real/librispeech_test", {"1-a": "the one", "1-b": "the other"})
+    write_library(tmp_path, "real/librispeech", {f"2-{k}": f"text {k}" for k in range(30)} | {"2-same": "The other!"})
+    library, rng = Recordings(tmp_path), np.random.default_rng(0)
+    assert library.voices == ("real/librispeech", "real/librispeech_test")
+    trained = {library.draw(rng, "real/librispeech", False).stem for _ in range(1000)}
+    assert trained == {f"2-{k}" for k in range(30)}, "of whatever name: all but what a held-out one says, too"
+    assert {library.draw(rng, "real/librispeech_test", True).stem for _ in range(50)} == {"1-a", "1-b"}
 
 
 def test_long_recordings_are_cut_at_a_pause(tmp_path):

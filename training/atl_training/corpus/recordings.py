@@ -20,7 +20,7 @@ from atl_face.media import read_audio
 from atl_face.stream import SAMPLE_RATE
 from atl_training.corpus.phonemes import Segment, ipa_phones
 from atl_training.corpus.speech import Refine, Speech, at_level, covering, excerpt, read_segments, write_speech
-from atl_training.corpus.voices import VOICES
+from atl_training.corpus.voices import VOICES, may_speak
 from atl_training.loaders.layouts import read_alignments
 from atl_training.splits import held_out
 
@@ -62,21 +62,21 @@ class Recording:
 class Recordings:
     """The library that `prepare` wrote.
 
-    A recording is held out by its stem; what says the same as one that is held out, or a part of it, is not for training.
-    `voices`: those that have something to say in both splits.
+    A recording is held out by its stem, or with all of its voice; what says the same as one that is held out, or a part of it, is
+    not for training. `voices`: those that have something to say in every split in which they may speak.
     """
 
     def __init__(self, folder: Path):
         """Raises UserError: there is nothing in the folder."""
         texts = {path: _text(path) for path in sorted(Path(folder).glob("real-*/*.npz"))}
-        self._unseen = [f" {_plain(text)} " for path, text in texts.items() if held_out(path.stem)]
+        self._unseen = [f" {_plain(text)} " for path, text in texts.items() if _is_held(path)]
         self._pools: dict[tuple[str, bool], list[Path]] = {}
         for path, text in texts.items():
-            if held_out(path.stem) or not self._is_unseen(text):
-                voice = path.parent.name.replace("-", "/", 1)
-                self._pools.setdefault((voice, held_out(path.stem)), []).append(path)
-        names = {voice for voice, _ in self._pools}
-        self.voices = tuple(sorted(name for name in names if {(name, False), (name, True)} <= self._pools.keys()))
+            if _is_held(path) or not self._is_unseen(text):
+                self._pools.setdefault((_voice_of(path), _is_held(path)), []).append(path)
+        names = {voice for voice, _ in self._pools if voice in VOICES}
+        self.voices = tuple(sorted(name for name in names if all(
+            (name, split) in self._pools for split in (False, True) if may_speak(VOICES[name], split))))  # fmt: skip
         if not self.voices:
             raise UserError(f"{folder} has no voice with recordings of both splits: make it with `atl-corpus recordings`.")
 
@@ -95,6 +95,17 @@ class Recordings:
     def _is_unseen(self, text: str) -> bool:
         """Whether a recording that is held out says this, by itself or among other words."""
         return any(f" {_plain(text)} " in said for said in self._unseen)
+
+
+def _voice_of(path: Path) -> str:
+    """The name of the voice whose recording it is."""
+    return path.parent.name.replace("-", "/", 1)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a recording is held out."""
+    voice = VOICES.get(_voice_of(path))
+    return held_out(path.stem) if voice is None or voice.held is None else voice.held
 
 
 def _text(path: Path) -> str:

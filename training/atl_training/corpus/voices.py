@@ -12,8 +12,9 @@ from atl_training.splits import held_out
 class Voice:
     """One voice.
 
-    name: "<engine>/<the engine's name of it>"; speaker: who it truly is, whatever engine plays them. male None: unknown.
+    name: "<engine>/<the engine's name of it>"; speaker: who it truly is, whatever engine plays them. male None: several people.
     free: it and what it says are CC0 or in the public domain.
+    held: all of it is held out (True) or none of it (False), as its publishers split it; None: see `may_speak`.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Voice:
     attribution: str
     child: bool = False
     free: bool = False
+    held: bool | None = None
 
     @property
     def engine(self) -> str:
@@ -70,6 +72,7 @@ _KOKORO_MIXED = {  # of the voices that are trained on, and beyond them: people 
     False: ("jf_gongitsune~jm_kumo~25", "jf_nezumi~jm_kumo~-30", "jf_tebukuro~jm_kumo~40", "jf_gongitsune~jf_nezumi~-60"),
 }
 _KOKORO = ("Apache-2.0", "Kokoro-82M by hexgrad; ONNX export (MIT) by thewh1teagle")
+_LIBRI = ("CC-BY-4.0", "LibriSpeech: Panayotov, Chen, Povey, Khudanpur 2015, of recordings of LibriVox")
 _ESPEAK = ("GPL-3.0-or-later program, its output is free", "eSpeak NG")
 
 
@@ -82,6 +85,10 @@ def _voices() -> list[Voice]:
         Voice("real/grid_s1", "GRID s1", "en", True, "CC-BY-4.0", "GRID speaker 1: Cooke, Barker, Cunningham, Shao 2006, "
               "Zenodo 3625687"),
         Voice("real/asterisk", "Allison Smith", "en", False, "CC-BY-SA-3.0", "Allison Smith, Asterisk core sounds, Digium"),
+        Voice("real/vctk", "VCTK", "en", None, "CC-BY-4.0", "VCTK: Veaux, Yamagishi, MacDonald 2017, University of Edinburgh",
+              held=False),
+        Voice("real/librispeech", "LibriSpeech train", "en", None, *_LIBRI, held=False),
+        Voice("real/librispeech_test", "LibriSpeech test", "en", None, *_LIBRI, held=True),
         Voice("flite/rms", "rms", "en", True, *_CMU), Voice("flite/awb", "awb", "en", True, *_CMU),
         Voice("flite/slt", "slt", "en", False, *_CMU), Voice("flite/kal16", "kal", "en", True, *_CMU),
         Voice("festival/cmu_us_slt_arctic_hts", "slt", "en", False, *_CMU),
@@ -161,7 +168,14 @@ SPEED_STEP = 0.1  # of joe's speeds, so that what was spoken once is found again
 def may_speak(voice: Voice, validation: bool) -> bool:
     """The held-out rule: identities that are held out speak in voices of held-out speakers, and nobody else does; who is
     split by what is said speaks to both, but never the same text."""
+    if voice.held is not None:
+        return voice.held == validation
     return voice.engine in SPLIT_BY_TEXT or held_out(f"speaker/{voice.speaker}") == validation
+
+
+def is_held_speaker(voice: Voice) -> bool:
+    """Whether the voice speaks in validation alone: nothing else of its speakers is trained on."""
+    return may_speak(voice, True) and not may_speak(voice, False)
 
 
 def random_manner(
@@ -240,7 +254,7 @@ def _draw_voice(
         wanted = not wanted
     groups: dict[str, dict[str, list[Voice]]] = {}
     for voice in VOICES.values():
-        suits = voice.name == "piper/joe" or (voice.child if child and voice.child else voice.male == wanted)
+        suits = voice.name == "piper/joe" or (voice.child if child and voice.child else voice.male in (wanted, None))
         there = voice.engine != "real" or (voice.name in recorded and not child)
         if suits and there and (child or not voice.child) and (voice.free or not only_free) and may_speak(voice, validation):
             group = groups.setdefault(_GROUP_OF.get(voice.engine, voice.engine), {})

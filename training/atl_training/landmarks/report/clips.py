@@ -12,7 +12,7 @@ from atl_face.stream import FRAME_SAMPLES
 from atl_landmark_node.face_model import average_neutral
 from atl_landmark_node.model import STYLES, SpeechModel
 from atl_landmark_node.stream import landmarks_of
-from atl_training.corpus.voices import SPLIT_BY_TEXT, VOICES
+from atl_training.corpus.voices import VOICES, is_held_speaker
 from atl_training.landmarks.fit import SPEECH, level_to
 from atl_training.shards import Sample
 
@@ -55,7 +55,7 @@ class DraftClip:
     @property
     def is_new_voice(self) -> bool:
         """Whether its speaker is held out, not its sentences alone."""
-        return VOICES[self.voice].engine not in SPLIT_BY_TEXT
+        return is_held_speaker(VOICES[self.voice])
 
 
 EASED = 25  # frames: an emotion comes within 0.6 s in the corpus (motion.EASE_S), in 0.5 s in the stream
