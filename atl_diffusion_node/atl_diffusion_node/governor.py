@@ -29,25 +29,32 @@ class Effort:
         name: a word for the diagnostics.
         steps: evaluations of each view.
         views: that are drawn so.
+        concurrent: both are drawn at the same time.
     """
 
     name: str
     steps: int
     views: tuple[View, ...] = (FACE, MOUTH)
+    concurrent: bool = False
 
     @property
     def work(self) -> float:
-        """Evaluations of both views that it amounts to: the network's time goes with the pixels."""
-        return self.steps * sum(_AREAS[view] for view in self.views) / sum(_AREAS.values())
+        """Evaluations of both views that it amounts to: the network's time goes with the pixels, of two views at the same time
+        with the larger one's."""
+        count = max if self.concurrent else sum
+        return self.steps * count([_AREAS[view] for view in self.views] or [0]) / count(_AREAS.values())
 
 
-def efforts(steps: int) -> tuple[Effort, ...]:
-    """From the configured effort down: half the evaluations until one is left, that one on the mouth alone, then none."""
-    levels = [Effort("full", steps)]
+def efforts(steps: int, concurrent: bool = False) -> tuple[Effort, ...]:
+    """From the configured effort down: half the evaluations until one is left, that one on the mouth alone, then none.
+
+    concurrent: see `Runtime`.
+    """
+    levels = [Effort("full", steps, concurrent=concurrent)]
     while steps > 1:
         steps //= 2
-        levels.append(Effort(f"steps_{steps}", steps))
-    return (*levels, Effort("mouth", 1, (MOUTH,)), Effort("warp", 0, ()))
+        levels.append(Effort(f"steps_{steps}", steps, concurrent=concurrent))
+    return (*levels, Effort("mouth", 1, (MOUTH,), concurrent), Effort("warp", 0, (), concurrent))
 
 
 class Governor:

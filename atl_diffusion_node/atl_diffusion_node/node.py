@@ -53,9 +53,9 @@ class DiffusionNode(AtlNode):
     def configure(self) -> None:
         prepare_process()
         runtime = make_runtime(self.value("device"), self.value("threads"), self.value("precision"))
-        governed, levels = self.value("governor"), efforts(self.value("steps"))
         self._renderer = FaceRenderer(runtime, self.value("seed"), self.value("steps"))
-        self._governor = Governor(levels if governed else levels[:1], 1e-9 * FRAME_NS)
+        levels = efforts(self.value("steps"), runtime.concurrent)
+        self._governor = Governor(levels if self.value("governor") else levels[:1], 1e-9 * FRAME_NS)
         identity = self._prepare(self.value("portrait") or default_portrait_path())
         self._renderer.adopt(identity)
         for effort in self._governor.levels:  # a network's first evaluation is slow, and under load it would come late

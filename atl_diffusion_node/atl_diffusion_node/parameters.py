@@ -14,8 +14,8 @@ PARAMETERS = [
     Parameter("precision", "auto", "On CPUs (cuda computes in bf16); auto takes bf16 on AMX and Zen processors, where it is "
               "the faster, else f32. int8 is for processors with VNNI: others may saturate.",
               choices=("auto", "f32", "bf16", "int8"), read_only=True),
-    Parameter("threads", 2, "CPU threads that draw, 0: all cores. From two on the face and its mouth are drawn at the same time. "
-              "Two are what a small robot has.",
+    Parameter("threads", 2, "Threads that draw on a CPU, 0: all cores. From two on the face and its mouth are drawn at the "
+              "same time. Two are what a small robot has.",
               minimum=0, maximum=64, read_only=True),
     Parameter("steps", 1, "Network evaluations a frame.", minimum=1, maximum=8, read_only=True),
     Parameter("governor", True, "Draw less while the machine is too slow for 25 frames a second: fewer evaluations, then the "

@@ -125,7 +125,8 @@ class Canvas:
         if change is not None and self.crop_map is not None:
             overlay = hand.begin(self._overlay, change, coarse)
         picture = self.portrait.picture
-        source = _remap(cv2.transform(displacement, self.to_px), self.room_map)
+        way = cv2.transform(displacement, self.to_px)
+        source = cv2.remap(way, *self.room_map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         source += self.base_map
         warped = cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         rows, columns = self.portrait.region
@@ -155,15 +156,10 @@ class Canvas:
         share = changed_share(change, REPAINT_FROM, REPAINT_FULL, reach=5) * (EDGE_FADE[1][..., 0] / np.float32(_BYTE))
         added = np.multiply(coarse, cv2.merge([share] * 3), dtype=np.float32)
         added += change
-        return cv2.merge([_remap(1 - share, self.crop_map)] * 3), _remap(added, self.crop_map)
-
+        share, added = (cv2.remap(part, *self.crop_map, cv2.INTER_LINEAR) for part in (share, added))  # beside the crop: none
+        return cv2.merge([1 - share] * 3), added
 
 
 def _fixed(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A map (h, w, 2) of px in the form that OpenCV makes of it at every use: the same picture, a tenth faster."""
     return cv2.convertMaps(np.ascontiguousarray(place, np.float32), None, cv2.CV_16SC2)
-
-
-def _remap(values: np.ndarray, places: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Values of the crop, or of ROOM, at the portrait's pixels."""
-    return cv2.remap(values, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

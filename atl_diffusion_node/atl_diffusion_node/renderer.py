@@ -40,7 +40,7 @@ def sharpened(picture: np.ndarray, change: np.ndarray) -> np.ndarray:
 
 @dataclass
 class StageTimes:
-    """Milliseconds of the last frame, by part."""
+    """Milliseconds of the last frame, by part; what was done beside another part counts in that one alone."""
 
     warp: float = 0.0
     guide: float = 0.0
@@ -72,7 +72,6 @@ class Identity:
     portrait: Portrait
     wide: np.ndarray  # (*ROOM.shape, 3) uint8: the crop and what is warped around it
     features: dict[View, object]  # the runtimes' own
-    lip_line: LipLine
     grey: bool  # a picture without colour gets no coloured lips and teeth
     canvas: Canvas
 
@@ -116,14 +115,12 @@ class FaceRenderer:
         """Compute what a portrait needs once; safe in another thread while frames of the old one are drawn."""
         wide = ROOM.cut(portrait.transform, portrait.picture)
         crop, neutral = wide[ROOM.crop], portrait.neutral
-        lip_line = LipLine.of(crop, neutral)
         return Identity(
             portrait, wide,
             features={view: runtime.identity(to_network(view.picture(crop, neutral)), to_network(view.lines(neutral)))
                       for view, runtime in self._runtimes.items()},
-            lip_line=lip_line,
             grey=float(np.percentile(np.ptp(crop.astype(np.float32), axis=2), 99)) < GREY,
-            canvas=Canvas.of(portrait, lip_line),
+            canvas=Canvas.of(portrait, LipLine.of(crop, neutral)),
         )  # fmt: skip
 
     def adopt(self, identity: Identity) -> None:
@@ -150,17 +147,17 @@ class FaceRenderer:
             clock, before = time.perf_counter(), clock
             return 1e3 * (clock - before)
 
-        guided = self._hand.begin(self._guides, effort.views, points)
+        wait_for_guides = self._hand.begin(self._guides, effort.views, points)
         times.guide = lap()
         displacement = self._warp.displacement(identity.portrait.neutral, points, ROOM)
         coarse = change = None
         if effort.views or any(drawn.shown for drawn in self._drawn.values()):
             coarse = apply_warp(identity.wide, displacement, ROOM, crop_only=True)
-            identity.lip_line.cover(coarse, points, lambda xy: xy * FACE_SIZE)
+            identity.canvas.lip_line.cover(coarse, points, lambda xy: xy * FACE_SIZE)
         times.warp = lap()
-        guides = guided()
+        given = wait_for_guides()
         times.guide += lap()
-        self._draw_views(effort, points, coarse, guides)
+        self._draw_views(effort, points, coarse, given)
         if coarse is not None:
             change, flow, coarse = self._together(effort, coarse)
             displacement[ROOM.crop] = moved(displacement[ROOM.crop], flow) + flow / FACE_SIZE
@@ -172,7 +169,8 @@ class FaceRenderer:
         return frame
 
     def _guides(self, views: tuple[View, ...], points: np.ndarray) -> dict[View, tuple[np.ndarray, np.ndarray]]:
-        """What the network gets for each view beside pictures: guides (1, 5, H/2, W/2) with the time left open, and the noise."""
+        """What the network gets for each view beside pictures: guides (1, 5, H/2, W/2) with the time left open, and the noise's
+        mask (H, W)."""
         made = {}
         for view in views:
             mask = view.mask(points)
@@ -180,30 +178,36 @@ class FaceRenderer:
             guides = np.empty((1, 5, height, width), np.float32)
             guides[:, :3] = to_network(view.lines(points))
             guides[:, 3] = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)  # 2x2 means
-            made[view] = guides, start_state(0, mask, self._noise[view][(..., *view.place(points))])
+            made[view] = guides, mask
         return made
 
-    def _draw_views(self, effort: Effort, points: np.ndarray, coarse: np.ndarray, guides: dict) -> None:
+    def _draw_views(self, effort: Effort, points: np.ndarray, coarse: np.ndarray, given: dict) -> None:
         """Draw the views that the effort asks for of the warped crop (S, S, 3) into `_drawn`."""
         memory, self._memory = self._memory, {}
-        others = {view: self._hand.begin(self._draw, view, points, effort.steps, memory, coarse, guides[view])
-                  for view in effort.views[1:]}  # fmt: skip
-        drawn = {view: self._draw(view, points, effort.steps, memory, coarse, guides[view]) for view in effort.views[:1]}
-        for view, drawing in (drawn | {view: done() for view, done in others.items()}).items():
+        asked = points, effort.steps, memory, coarse
+        waiting = [self._hand.begin(self._draw, view, *asked, *given[view]) for view in effort.views[1:]]
+        try:
+            drawn = [self._draw(view, *asked, *given[view]) for view in effort.views[:1]]
+        finally:  # whatever happens, nothing goes on behind the next frame's back
+            others = [wait() for wait in waiting]
+        for view, (drawing, remembered) in zip(effort.views, drawn + others, strict=True):
             before = self._drawn.get(view)
             drawing.shown = before.shown if before else float(self._fresh)
             self._drawn[view] = drawing
+            self._memory |= remembered
 
-    def _draw(self, view: View, points: np.ndarray, steps: int, memory: dict, coarse: np.ndarray, guided: tuple) -> Drawn:
-        """A view of the warped crop, drawn but not shown yet."""
-        warped = to_network(view.picture(coarse, points))
-        guides, noise = guided
-        return Drawn(view.place(points), *self._evaluate(view, steps, memory, warped, guides, warped + noise), shown=0.0)
+    def _draw(self, view: View, points: np.ndarray, steps: int, memory: dict, coarse: np.ndarray, guides: np.ndarray,
+              mask: np.ndarray) -> tuple[Drawn, dict]:  # fmt: skip
+        """A view of the warped crop, drawn but not shown yet, and its part of the frame's memory."""
+        warped, place = to_network(view.picture(coarse, points)), view.place(points)
+        start = start_state(warped, mask, self._noise[view][(..., *place)])
+        *made, remembered = self._evaluate(view, steps, memory, warped, guides, start)
+        return Drawn(place, *made, shown=0.0), remembered
 
     def _evaluate(self, view: View, steps: int, memory: dict, warped: np.ndarray, guides: np.ndarray,
-                  start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+                  start: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict]:  # fmt: skip
         """What a warp can't know: the network's change to the warped view, (H, W, 3) grey levels, once that is moved by its flow,
-        (H, W, 2) crop pixels.
+        (H, W, 2) crop pixels; and what the next frame shall remember.
 
         Args:
             memory: of the frame before; it is of use where that frame had the same evaluation of the same view.
@@ -214,15 +218,16 @@ class FaceRenderer:
             nonlocal change, flow
             guides[:, 4], key = s, (view, s)
             features = self._identity.features[view]
-            change, coarse, self._memory[key] = self._runtimes[view].step(x_s, warped, guides, features, memory.get(key))
+            change, coarse, remembered[key] = self._runtimes[view].step(x_s, warped, guides, features, memory.get(key))
             flow = cv2.resize(coarse[0].transpose(1, 2, 0), view.shape[::-1])
             last = index == steps - 1  # the walk ends: its state is of no use any more
             return x_s if last else to_network(moved(picture, flow)) + change
 
-        change = flow = None
+        change, flow, remembered = None, None, {}
         sample(predict, start, steps)
         change = 127.5 * change[0].transpose(1, 2, 0)
-        return sharpened(127.5 * picture, change) if view.fine else change, flow * (FACE_SIZE / view.size)
+        change = sharpened(127.5 * picture, change) if view.fine else change
+        return change, flow * (FACE_SIZE / view.size), remembered
 
     def _together(self, effort: Effort, warped: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What both views change, (S, S, 3) grey levels of the crop, the mouth's over the face's; by what flow (S, S, 2) the

@@ -63,6 +63,11 @@ def prefers_bf16() -> bool:
     return native and ("amx_bf16" in told or "AuthenticAMD" in told)
 
 
+def _usable_cores() -> int:
+    """Of the processor: those that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class _GraphRuntime(ABC):
     """The exported ONNX graphs; a subclass says what computes them.
 
@@ -81,9 +86,8 @@ class _GraphRuntime(ABC):
     def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None, view: str = "face"):
         self._threads, self._precision, self._folder = threads, precision, folder or Path(str(DATA))
         self.view, self.window = view, WINDOWS[view]
-        cores = threads or os.cpu_count() or 1
-        self.concurrent = cores > 1
-        self._cores = max(1, (cores + 1) // 2 if view == "face" else cores // 2) if self.concurrent else 1
+        cores = threads or _usable_cores()
+        self.concurrent, self._cores = cores > 1, max(1, (cores + (view == "face")) // 2)
         unet = self._folder / view / ("unet_int8.onnx" if precision == "int8" else "unet.onnx")
         if not unet.is_file():
             raise UserError(f"{unet} isn't there: take another precision, or make it with atl_training.renderer.quantise.",

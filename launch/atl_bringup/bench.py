@@ -60,7 +60,7 @@ def add_parser(subparsers) -> None:
     """Adds `bench` to the `atl` command."""
     parser = subparsers.add_parser("bench", help="measure renderer and graph on this machine", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each graph run (0: the renderer alone)")
-    parser.add_argument("--threads", type=int, default=2, help="of the network")
+    parser.add_argument("--threads", type=int, default=2, help="that draw")
     parser.add_argument("--viewer", action="store_true", help="also with one WebRTC viewer")
     parser.add_argument("--avx2", action="store_true", help="as on a processor without AVX-512 (float32)")
     parser.add_argument("--reference", action="store_true", help="also a network of the paper's size (needs torch)")

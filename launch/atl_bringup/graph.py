@@ -155,7 +155,7 @@ def environment() -> dict[str, str]:
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",  # the profile is Fast DDS's
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",  # a face and a microphone are nobody else's business
         "RCUTILS_CONSOLE_OUTPUT_FORMAT": "[{severity}] {message}",  # launchers put the name before
-        "OPENBLAS_NUM_THREADS": "1",  # small matrices: its threads spin on the cores that the network needs
+        "OPENBLAS_NUM_THREADS": "1",  # its threads spin on the cores that others need
         "PYTHONUNBUFFERED": "1",  # messages appear when they are made
     }
 

@@ -22,9 +22,9 @@ FULL, MOUTH_ALONE, WARP = efforts(1)
 MINUTE = 1500  # frames
 
 
-def governed(load, frames: int, rest_s=0.008, network_s=0.012, steps=1, mouth_work=None):
+def governed(load, frames: int, rest_s=0.008, network_s=0.012, steps=1, mouth_work=None, concurrent=False):
     """Levels 0, 1 ... of a machine's frames whose times `load(frame)` multiplies; `mouth_work` None: as much as modelled."""
-    levels = efforts(steps)
+    levels = efforts(steps, concurrent)
     governor, drawn = Governor(levels, PERIOD_S), []
     for k in range(frames):
         effort = governor.effort
@@ -48,6 +48,11 @@ def test_every_level_asks_less_of_the_network(steps, names):
     assert all(a.work > b.work for a, b in pairwise(levels)) and levels[-1].work == 0
 
 
+def test_two_views_at_once_take_as_long_as_the_larger():
+    mouth = MOUTH_WINDOW[0] * MOUTH_WINDOW[1] / (WINDOW[0] * WINDOW[1])
+    assert [level.work for level in efforts(2, concurrent=True)] == [2, 1, mouth, 0]
+
+
 @pytest.mark.parametrize("load, level, within", [(1.9, 1, 12), (2.5, 1, 6), (5, 2, 8), (20, 2, 8)])
 def test_under_load_the_level_falls_within_a_few_frames_to_what_fits(load, level, within):
     drawn = governed(lambda k: load if k >= 100 else 1.0, 600)
@@ -55,10 +60,11 @@ def test_under_load_the_level_falls_within_a_few_frames_to_what_fits(load, level
     assert drawn[100 + within] == level and set(drawn[100 + within :]) == {level}
 
 
+@pytest.mark.parametrize("concurrent", [False, True])
 @pytest.mark.parametrize("load", [1.9, 3, 8])
 @pytest.mark.parametrize("burst", [5, 25, 400])
-def test_when_the_load_goes_the_configured_level_is_back(load, burst):
-    drawn = governed(lambda k: load if 100 <= k < 100 + burst else 1.0, 1000)
+def test_when_the_load_goes_the_configured_level_is_back(load, burst, concurrent):
+    drawn = governed(lambda k: load if 100 <= k < 100 + burst else 1.0, 1000, concurrent=concurrent)
     assert set(drawn[100 + burst + 150 :]) == {0}  # two levels of 2 s each
     assert set(drawn[100 + burst : 100 + burst + PATIENCE // 2]) == {max(drawn)}, "and not at once"
 

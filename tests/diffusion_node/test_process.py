@@ -35,23 +35,20 @@ def test_freed_memory_is_kept():
 
 
 LONELY = """
-import sys, time
+import time
 import atl_diffusion_node.guide as guide
-assert "rclpy" not in sys.modules
 points = guide.np.random.default_rng(0).random((68, 2))
-for turn in range(30):
+guide.guide_mask(points, 256)
+before = time.process_time()
+for turn in range(50):
     guide.guide_mask(points, 256)
     time.sleep(0.01)
-print(time.process_time())
+print(time.process_time() - before)
 """
 
 
 def test_no_thread_spins_between_frames():
     """Not even where nobody has set an environment for the node, as a launch file of one's own."""
     bare = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
-    spent = []
-    for threads in (None, "1"):
-        environment = bare | ({"OPENBLAS_NUM_THREADS": threads} if threads else {})
-        done = subprocess.run([sys.executable, "-c", LONELY], env=environment, check=True, capture_output=True, text=True)
-        spent.append(float(done.stdout))
-    assert spent[0] < spent[1] + 0.15, "0.3 s of pauses, in which a second thread would have been busy"
+    done = subprocess.run([sys.executable, "-c", LONELY], env=bare, check=True, capture_output=True, text=True, timeout=60)
+    assert float(done.stdout) < 0.2, "half a second of pauses, in most of which a second thread would have been busy"

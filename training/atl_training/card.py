@@ -18,7 +18,7 @@ from tqdm import tqdm
 from atl_face.errors import UserError
 from atl_face.stream import FRAME_RATE
 from atl_training.corpus.identity import ANCESTRIES
-from atl_training.corpus.voices import SPLIT_BY_TEXT
+from atl_training.corpus.voices import SPLIT_BY_TEXT, VOICES
 from atl_training.shards import Sample, find_shards, read_shards
 
 SHARED_VOICES = tuple(f"{engine}/" for engine in SPLIT_BY_TEXT)
@@ -135,7 +135,7 @@ class Tally:
         if voice:
             owner = facts.get("voice_speaker") or voice
             self.voices["real" if voice.startswith("real/") else "synthetic"].add(owner)
-            if not voice.startswith(SHARED_VOICES):
+            if not voice.startswith(SHARED_VOICES) or (voice in VOICES and VOICES[voice].held is not None):
                 self.names["voice"][split].add(owner)
         for what, values in self.made.items():
             if what in facts:

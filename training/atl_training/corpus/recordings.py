@@ -78,7 +78,8 @@ class Recordings:
         self.voices = tuple(sorted(name for name in names if all(
             (name, split) in self._pools for split in (False, True) if may_speak(VOICES[name], split))))  # fmt: skip
         if not self.voices:
-            raise UserError(f"{folder} has no voice with recordings of both splits: make it with `atl-corpus recordings`.")
+            raise UserError(f"{folder} has no voice with something to say in every split in which it may speak: make it with "
+                            "`atl-corpus recordings`.")  # fmt: skip
 
     def draw(self, rng: np.random.Generator, voice: str, validation: bool, longest_s: float = np.inf) -> Recording | None:
         """A random recording of a voice and split, at the level of `speech.at_level`; None where none was found that fits.
@@ -94,7 +95,8 @@ class Recordings:
 
     def _is_unseen(self, text: str) -> bool:
         """Whether a recording that is held out says this, by itself or among other words."""
-        return any(f" {_plain(text)} " in said for said in self._unseen)
+        words = f" {_plain(text)} "
+        return any(words in said for said in self._unseen)
 
 
 def _voice_of(path: Path) -> str:

@@ -14,7 +14,7 @@ class Voice:
 
     name: "<engine>/<the engine's name of it>"; speaker: who it truly is, whatever engine plays them. male None: several people.
     free: it and what it says are CC0 or in the public domain.
-    held: all of it is held out (True) or none of it (False), as its publishers split it; None: see `may_speak`.
+    held: all of it is held out (True) or none of it (False); None: see `may_speak`.
     """
 
     name: str
@@ -131,7 +131,7 @@ def licences(voice: str) -> list[dict[str, str]]:
 _GROUPS = {"real": (0.35, 1), "kokoro": (0.12, 2), "piper": (0.15, 1), "festival": (0.22, 4), "espeak": (0.16, 1)}
 _GROUP_OF = {"flite": "festival"}
 CHILD_AGE = 14  # years; younger faces get the voices of women and of the one child, shifted up
-CROSSED = 0.15  # of the adults speak in a voice of the other sex: users give any portrait any voice
+CROSSED = 0.15  # of the adults speak in a voice of the other sex: users give any portrait any voice (several people's are of both)
 # These are split by what they say instead of by name: there are too few natural voices to lock one of them away.
 SPLIT_BY_TEXT = ("piper", "real", "espeak")  # eSpeak's many variants are one speaker
 
@@ -247,7 +247,8 @@ def sentence_for(rng: np.random.Generator, voice: str, validation: bool, longest
 def _draw_voice(
     rng: np.random.Generator, male: bool, age: float, validation: bool, only_free: bool, recorded: tuple[str, ...]
 ) -> Voice:
-    """Sex first, then the group by its share, then the speaker, then one of the speaker's voices."""
+    """Sex first, then the group by its share, then the speaker (several people under one name are one), then one of the speaker's
+    voices."""
     child = age < CHILD_AGE
     wanted = male and not child
     if not child and rng.random() < CROSSED:
