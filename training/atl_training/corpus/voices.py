@@ -131,7 +131,7 @@ def licences(voice: str) -> list[dict[str, str]]:
 _GROUPS = {"real": (0.35, 1), "kokoro": (0.12, 2), "piper": (0.15, 1), "festival": (0.22, 4), "espeak": (0.16, 1)}
 _GROUP_OF = {"flite": "festival"}
 CHILD_AGE = 14  # years; younger faces get the voices of women and of the one child, shifted up
-CROSSED = 0.15  # of the adults speak in a voice of the other sex: users give any portrait any voice (several people's are of both)
+CROSSED = 0.15  # of the adults speak in a voice of the other sex: users give any portrait any voice (several people's: both)
 # These are split by what they say instead of by name: there are too few natural voices to lock one of them away.
 SPLIT_BY_TEXT = ("piper", "real", "espeak")  # eSpeak's many variants are one speaker
 
