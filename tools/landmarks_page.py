@@ -98,6 +98,7 @@ that, on a clock and beside other work: a rough measure. `stream` and `kflm` dif
 """
 
 STYLES = ("rules", "real")
+UNHEARD = {"unseen": "synthetic voices that no training heard", "read": "the voices of readers whom none heard"}
 ARM = {"gap r": "gap_r", "amplitude": "gap_amplitude", "lag, ms": "lag_ms", "M-LMD, %": "m_lmd_percent"}
 LOOKAHEAD_MS = 80  # the runtime's
 ROW = {"gap r": "gap_r", "gap r, lag ≤ 1": "gap_r_near", "amplitude": "amplitude", "|lag|": "abs_lag", "M-LMD, %": "m_lmd"}
@@ -114,11 +115,12 @@ def landmarks_section(figures: dict, arms: list[dict], beside: list[dict]) -> st
     for style, how in (("rules", "rules"), ("real", "a real man's replayed motion")):
         if told := figures.get("draft", {}).get(style):
             true_mm = told["rows"]["ground truth"].get("teeth", {}).get("true_mm")
-            new = told.get("unseen")
+            apart = [(told[name], whose) for name, whose in UNHEARD.items() if name in told]
             heard = ", in a voice that training heard" if style == "real" else ""
-            heard = f", {new['clips']} of them in voices that none heard" if new else heard
+            heard = "".join(f", {part['clips']} of them in {whose}" for part, whose in apart) or heard
             parts += [DRAFT.format(clips=told["clips"], how=how, voices=heard, true_mm=true_mm), motion_table(told["rows"])]
-            parts += [f"Those {new['clips']} alone:\n", motion_table(new["rows"])] if new else []
+            for part, whose in apart:
+                parts += [f"Those {part['clips']} in {whose}:\n", motion_table(part["rows"])]
             parts.append(voices(told))
     if told := figures.get("grid"):
         parts.append(GRID.format(**told))
@@ -182,8 +184,8 @@ def judged_of(style: str, told: dict) -> dict[str, dict]:
     """The draft's clips of a style, and those of voices that no training heard: their names and figures."""
     if style == "real":
         return {f"replayed motion and voice of the trained man, {told['clips']} clips of unseen people": told}
-    new = told.get("unseen")
-    parts = {f"rules, unseen people and voices, {new['clips']} clips": new} if new else {}
+    parts = {f"rules, unseen people in {whose}, {told[name]['clips']} clips": told[name]
+             for name, whose in UNHEARD.items() if name in told}  # fmt: skip
     return parts | {f"rules, all {told['clips']} clips of unseen people and sentences": told}
 
 

@@ -57,6 +57,11 @@ class DraftClip:
         """Whether its speaker is held out, not its sentences alone."""
         return is_held_speaker(VOICES[self.voice])
 
+    @property
+    def is_read(self) -> bool:
+        """Whether a person says it whose recordings were aligned; else an engine says it, and when."""
+        return VOICES[self.voice].engine == "real"
+
 
 EASED = 25  # frames: an emotion comes within 0.6 s in the corpus (motion.EASE_S), in 0.5 s in the stream
 EVERY = 5  # frames: neighbours are alike

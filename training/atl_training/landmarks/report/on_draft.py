@@ -23,7 +23,8 @@ Driver = Callable[[np.ndarray, str, np.ndarray], np.ndarray]
 
 def on_draft(stage: Stage, clips: list[DraftClip], teeth: Teeth | None, others: dict[str, Driver]) -> dict:
     """Per style of motion (rules, real): rows of figures, ours (in the clip's own style) and the baselines; `unseen`: the same of
-    those clips alone whose voice no training heard, where there are any; ours by language and voice.
+    those clips alone in an engine's voice that no training heard, and `read`, that such people read, where there are any; ours by
+    language and voice.
 
     others: more networks to compare, by name.
     """
@@ -33,9 +34,10 @@ def on_draft(stage: Stage, clips: list[DraftClip], teeth: Teeth | None, others: 
         points = {name: [driver(clip.sound, style, _NEUTRAL) for clip in tqdm(group, desc=name)]
                   for name, driver in others.items()}  # fmt: skip
         result[style] = _table(group, rows, points, teeth)
-        if any(unseen := [clip.is_new_voice for clip in group]):
-            kept = [{name: list(compress(made, unseen)) for name, made in table.items()} for table in (rows, points)]
-            result[style]["unseen"] = _table(list(compress(group, unseen)), *kept, teeth)
+        for name, read in (("unseen", False), ("read", True)):
+            if any(those := [clip.is_new_voice and clip.is_read == read for clip in group]):
+                kept = [{row: list(compress(made, those)) for row, made in table.items()} for table in (rows, points)]
+                result[style][name] = _table(list(compress(group, those)), *kept, teeth)
         for kind in ("language", "voice"):
             result[style][f"by_{kind}"] = _grouped(group, rows["ours"], kind)
     return result
