@@ -1,11 +1,11 @@
 """Paste-back: the portrait warped at its own resolution, with what the network changed in the crop laid over it."""
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from atl_diffusion_node.hands import OtherHand
 from atl_diffusion_node.lips import LipLine
 from atl_diffusion_node.portrait import Portrait, fade_in
 from atl_diffusion_node.runtime import FACE_SIZE
@@ -21,6 +21,8 @@ FINELY = cv2.INTER_CUBIC
 """Of the portrait's pixels from brows to chin: linear takes a tenth of the mouth's sharpness. The rest is linear: .07 dB better
 on GRID, and half a millisecond faster at 512 px."""
 _BYTE = 255.0
+Overlay = tuple[np.ndarray, np.ndarray]
+"""What of the warped portrait is kept where its region reaches into the crop, and what is added, (h, w, 3) float32 each."""
 
 
 def _fade() -> np.ndarray:
@@ -108,8 +110,7 @@ class Canvas:
             crop_map=_fixed(place[inner]) if place[inner].size else None,  # a bag's portrait may lie beside its crop
         )  # fmt: skip
 
-    def paste(self, points: np.ndarray, displacement: np.ndarray, change: np.ndarray | None, coarse: np.ndarray | None,
-              hand: OtherHand) -> np.ndarray:  # fmt: skip
+    def paste(self, points: np.ndarray, displacement: np.ndarray, overlay: Callable[[], Overlay | None] | None) -> np.ndarray:
         """The frame (H, W, 3) uint8: the portrait warped, with the network's change, fading into the untouched picture.
 
         Where nothing moves and the network changes nothing, the portrait's pixels stay as they are, whatever their size;
@@ -118,12 +119,8 @@ class Canvas:
         Args:
             points: landmarks (68, 2|3), crop coordinates.
             displacement: (*ROOM.shape, 2), see `FaceWarp`.
-            change: (S, S, 3) float32, grey levels; None is none. coarse: (S, S, 3) uint8, the pixels that it changes.
-            hand: prepares that while the portrait is warped here.
+            overlay: waits for what is laid over it; None is nothing.
         """
-        overlay = None
-        if change is not None and self.crop_map is not None:
-            overlay = hand.begin(self._overlay, change, coarse)
         picture = self.portrait.picture
         way = cv2.transform(displacement, self.to_px)
         source = cv2.remap(way, *self.room_map, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -135,8 +132,8 @@ class Canvas:
         if all(span.start < span.stop for span in part):
             cv2.remap(picture, source[part], None, FINELY, warped[part], borderMode=cv2.BORDER_REPLICATE)
         self.lip_line.cover(warped, points, lambda xy: self.portrait.transform.to_portrait(xy) - corner)
-        if overlay:
-            kept, added = overlay()
+        if overlay and (parts := overlay()):
+            kept, added = parts
             inside = np.multiply(warped[self.inner], kept, dtype=np.float32)
             inside += added
             warped[self.inner] = np.clip(np.rint(inside, out=inside), 0, 255, out=inside)
@@ -148,13 +145,15 @@ class Canvas:
         frame[self.portrait.region] = warped
         return frame
 
-    def _overlay(self, change: np.ndarray, coarse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What of the warped portrait is kept where the region reaches into the crop, and what is added, (h', w', 3) each.
+    def overlay(self, change: np.ndarray, pixels: np.ndarray) -> Overlay | None:
+        """How the network's change (S, S, 3), grey levels, to pixels (S, S, 3) uint8 of the crop is laid over the portrait.
 
-        A share of the network's own picture, coarse + change, is taken, the rest of warped + change.
+        A share of the network's own picture, pixels + change, is taken, the rest of the warped portrait + change.
         """
+        if self.crop_map is None:
+            return None
         share = changed_share(change, REPAINT_FROM, REPAINT_FULL, reach=5) * (EDGE_FADE[1][..., 0] / np.float32(_BYTE))
-        added = np.multiply(coarse, cv2.merge([share] * 3), dtype=np.float32)
+        added = np.multiply(pixels, cv2.merge([share] * 3), dtype=np.float32)
         added += change
         share, added = (cv2.remap(part, *self.crop_map, cv2.INTER_LINEAR) for part in (share, added))  # beside the crop: none
         return cv2.merge([1 - share] * 3), added

@@ -10,7 +10,7 @@ from atl_diffusion_node.bridge import sample, start_state
 from atl_diffusion_node.governor import Effort
 from atl_diffusion_node.hands import OtherHand
 from atl_diffusion_node.lips import LipLine
-from atl_diffusion_node.paste import EDGE_FADE, REPAINT_FROM, ROOM, Canvas, changed_share
+from atl_diffusion_node.paste import EDGE_FADE, REPAINT_FROM, ROOM, Canvas, Overlay, changed_share
 from atl_diffusion_node.portrait import Portrait
 from atl_diffusion_node.runtime import FACE_SIZE, Runtime
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE, View, to_network
@@ -150,7 +150,7 @@ class FaceRenderer:
         wait_for_guides = self._hand.begin(self._guides, effort.views, points)
         times.guide = lap()
         displacement = self._warp.displacement(identity.portrait.neutral, points, ROOM)
-        coarse = change = None
+        coarse = overlay = None
         if effort.views or any(drawn.shown for drawn in self._drawn.values()):
             coarse = apply_warp(identity.wide, displacement, ROOM, crop_only=True)
             identity.canvas.lip_line.cover(coarse, points, lambda xy: xy * FACE_SIZE)
@@ -159,12 +159,11 @@ class FaceRenderer:
         times.guide += lap()
         self._draw_views(effort, points, coarse, given)
         if coarse is not None:
-            change, flow, coarse = self._together(effort, coarse)
+            change, flow, fine = self._together(effort)
+            overlay = self._hand.begin(_overlay, identity, change, coarse, flow, fine)
             displacement[ROOM.crop] = moved(displacement[ROOM.crop], flow) + flow / FACE_SIZE
-            if identity.grey:
-                change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
         times.network = lap()
-        frame, self._fresh = identity.canvas.paste(points, displacement, change, coarse, self._hand), False
+        frame, self._fresh = identity.canvas.paste(points, displacement, overlay), False
         times.paste = lap()
         return frame
 
@@ -229,11 +228,9 @@ class FaceRenderer:
         change = sharpened(127.5 * picture, change) if view.fine else change
         return change, flow * (FACE_SIZE / view.size), remembered
 
-    def _together(self, effort: Effort, warped: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _together(self, effort: Effort) -> tuple[np.ndarray, np.ndarray, tuple | None]:
         """What both views change, (S, S, 3) grey levels of the crop, the mouth's over the face's; by what flow (S, S, 2) the
-        warped crop is moved before; and the pixels that they change then.
-
-        A face drawn at half the size was a change of pixels of that size: on finer ones it would leave edges double.
+        warped crop is moved before; and where and how much the fine view shows.
 
         What shows of a view comes nearer to what the effort says; one that isn't drawn any more goes as it was drawn last.
         """
@@ -252,10 +249,20 @@ class FaceRenderer:
                     total[drawn.place] += share * (own - total[drawn.place])
         for part in (change, flow):
             part *= EDGE_FADE[part.shape[2]]
-        warped = moved(warped, flow)
-        base = cv2.resize(cv2.resize(warped, FACE.shape[::-1], interpolation=cv2.INTER_AREA), size)
-        if fine:
-            place, share = fine
-            part = base[place].astype(np.float32)
-            base[place] = np.rint(part + share * (warped[place] - part))
-        return change, flow, base
+        return change, flow, fine
+
+
+def _overlay(identity: Identity, change: np.ndarray, warped: np.ndarray, flow: np.ndarray, fine: tuple | None) -> Overlay | None:
+    """What `_together` says of the warped crop (S, S, 3), as it is laid over the portrait.
+
+    A face drawn at half the size was a change of pixels of that size: on finer ones it would leave edges double.
+    """
+    warped = moved(warped, flow)
+    pixels = cv2.resize(cv2.resize(warped, FACE.shape[::-1], interpolation=cv2.INTER_AREA), warped.shape[:2])
+    if fine:
+        place, share = fine
+        part = pixels[place].astype(np.float32)
+        pixels[place] = np.rint(part + share * (warped[place] - part))
+    if identity.grey:
+        change = np.repeat(change.mean(axis=2, keepdims=True), 3, axis=2)
+    return identity.canvas.overlay(change, pixels)
