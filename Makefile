@@ -29,4 +29,4 @@ lint: setup ## Style, and who may import whom
 	@.venv/bin/python tools/lint_imports.py
 
 clean: ## Remove everything that make setup made
-	rm -rf .venv build install log
+	rm -rf .venv

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# make setup: .venv with the pinned requirements, the workspace built by colcon, the wrappers atl and atl-python.
+# make setup: .venv with the pinned requirements, the workspace built by colcon inside it, the wrappers atl and atl-python. What
+# colcon build makes in build and install is left alone: that is for the machine's own ROS 2.
 # Stamps hold a hash of what each step read; a step whose hash is unchanged is skipped, so a second run takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,7 +41,7 @@ make_environment() {
   local python
   python=$(find_python)
   check_machine "$python"
-  rm -rf "$venv/bin" "$venv/lib" "$venv/include" build install log
+  rm -rf "$venv/bin" "$venv/lib" "$venv/include" "$venv/build" "$venv/install" "$venv/log"
   echo "set-up: virtual environment with $("$python" --version)"
   "$python" -m venv "$venv"
   stamp place "$root"
@@ -55,14 +56,16 @@ install_requirements() {
 
 build_workspace() {
   echo "set-up: building the workspace (about a minute the first time)"
-  mkdir -p log
+  mkdir -p "$venv/log"
   # VIRTUAL_ENV: CMake takes the interpreter of an environment that the user has active, before any other.
-  if ! env -u PYTHONPATH -u CONDA_PREFIX VIRTUAL_ENV="$venv" PATH="$venv/bin:$PATH" AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" COLCON_LOG_LEVEL=error \
-    colcon build --symlink-install --event-handlers console_cohesion- status- --cmake-args -GNinja \
+  if ! env -u PYTHONPATH -u CONDA_PREFIX VIRTUAL_ENV="$venv" PATH="$venv/bin:$PATH" AMENT_PREFIX_PATH="$venv" \
+    CMAKE_PREFIX_PATH="$venv" COLCON_LOG_LEVEL=error colcon --log-base "$venv/log" build \
+    --build-base "$venv/build" --install-base "$venv/install" --symlink-install \
+    --event-handlers console_cohesion- status- --cmake-args -GNinja \
     -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING=OFF -DCMAKE_PROJECT_INCLUDE="$root/cmake/drop_missing_includes.cmake" \
-    >log/setup.txt 2>&1; then
-    tail -n 60 log/setup.txt >&2
-    refuse "The workspace did not build; log/setup.txt has everything."
+    >"$venv/log/setup.txt" 2>&1; then
+    tail -n 60 "$venv/log/setup.txt" >&2
+    refuse "The workspace did not build; .venv/log/setup.txt has everything."
   fi
   tools/write_wrappers.sh
 }

@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
 # Writes .venv/bin/atl and .venv/bin/atl-python: the workspace's environment, then the command line or Python.
-# Their environment is what install/local_setup.bash gives, so they work from any folder with nothing sourced; and
+# Their environment is what .venv/install/local_setup.bash gives, so they work from any folder with nothing sourced; and
 # nothing else: a ROS 2 installation that the shell has sourced would put its rclpy before that of the wheels.
 set -eu
-root=$(cd "$(dirname "$0")/.." && pwd)
-venv=$root/.venv
+venv=$(cd "$(dirname "$0")/.." && pwd)/.venv
 
 # What the ROS wheels' .pth would set by starting Python twice; its guard is set along with it.
 libraries=$venv/lib$(find "$venv"/lib/python3*/site-packages -maxdepth 1 -name 'ros_*.libs' -printf ':%p')
 sourced() { env -i PATH=/usr/bin:/bin AMENT_PREFIX_PATH="$venv" LD_LIBRARY_PATH="$libraries" \
-  bash -c '. "$1/install/local_setup.bash" >/dev/null && printf %s "${!2-}"' - "$root" "$1"; }
+  bash -c '. "$1/install/local_setup.bash" >/dev/null && printf %s "${!2-}"' - "$venv" "$1"; }
 
 {
   echo "# Made by make setup; sourced by atl and atl-python."
