@@ -4,6 +4,7 @@ import importlib.util
 import os
 
 import pytest
+from PIL import Image
 
 from atl_bringup.graph import avatar_graph
 from atl_bringup.parameter_file import config_folder
@@ -73,8 +74,29 @@ def test_texts_that_look_like_something_else_stay_texts(tmp_path):
     assert (nodes["audio"]["voice"], nodes["display"]["out"]) == ("no", "2024")
 
 
+@pytest.mark.parametrize("ends_launch, code", [("true", 1), ("false", 0)])
+def test_a_face_that_fails_takes_a_robots_own_nodes_along_only_if_asked(tmp_path, ends_launch, code):
+    from launch.actions import ExecuteProcess, IncludeLaunchDescription
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    from launch import LaunchDescription, LaunchService
+
+    nobody = tmp_path / "nobody.png"
+    Image.new("RGB", (256, 256), "teal").save(nobody)
+    survived = tmp_path / "survived"
+    own = ExecuteProcess(cmd=["sh", "-c", f"sleep 20 && touch {survived}"])  # longer than a face takes to fail
+    source = PythonLaunchDescriptionSource(str(config_folder().parent / "launch" / "avatar.launch.py"))
+    arguments = {"portrait": str(nobody), "display": "none", "ends_launch": ends_launch, "namespace": f"ends_{ends_launch}"}
+    service = LaunchService()
+    face = IncludeLaunchDescription(source, launch_arguments=arguments.items())
+    service.include_launch_description(LaunchDescription([own, face]))
+    assert service.run() == code
+    assert survived.exists() == (ends_launch == "false")
+
+
 @pytest.mark.parametrize(
-    "arguments, sentence", [({"loop": "maybe"}, "true or false"), ({"audio": "no.wav"}, "no.wav")]
+    "arguments, sentence",
+    [({"loop": "maybe"}, "loop is true or"), ({"ends_launch": "2"}, "ends_launch is true or"), ({"audio": "no.wav"}, "no.wav")],
 )
 def test_mistakes_end_the_launch_in_one_sentence_and_with_1(arguments, sentence, caplog):
     from launch.actions import IncludeLaunchDescription
