@@ -36,7 +36,7 @@ if [ -n "${FOLDER:-}" ]; then # a folder of clips that no network was trained on
 fi
 drawn=(--corpus "$DATA/corpus" ${GRID:+--grid "$DATA/grid_shards"} ${FOLDER:+--folder "$DATA/folder_$name"})
 drawn+=(${PORTRAITS:+--portraits "$PORTRAITS"})
-train python -m atl_training.renderer.report "${drawn[@]}" --out docs/renderer.json
+train python -m atl_training.renderer.report "${drawn[@]}" --clips "$CLIPS" --out docs/renderer.json
 if [ -n "${PORTRAITS:-}" ]; then
   train python -m atl_training.evaluate --grid "$DATA/grid_shards" --portraits "$PORTRAITS" --out docs/results.json
 fi
