@@ -147,7 +147,7 @@ class FaceRenderer:
             clock, before = time.perf_counter(), clock
             return 1e3 * (clock - before)
 
-        wait_for_guides = self._hand.begin(self._guides, effort.views, points)
+        given = self._guides(effort.views, points)  # beside the warp they'd gain nothing: both are many small steps of Python
         times.guide = lap()
         displacement = self._warp.displacement(identity.portrait.neutral, points, ROOM)
         coarse = overlay = None
@@ -155,8 +155,6 @@ class FaceRenderer:
             coarse = apply_warp(identity.wide, displacement, ROOM, crop_only=True)
             identity.canvas.lip_line.cover(coarse, points, lambda xy: xy * FACE_SIZE)
         times.warp = lap()
-        given = wait_for_guides()
-        times.guide += lap()
         self._draw_views(effort, points, coarse, given)
         if coarse is not None:
             change, flow, fine = self._together(effort)
