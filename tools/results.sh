@@ -36,7 +36,9 @@ if [ -n "${FOLDER:-}" ]; then # a folder of clips that no network was trained on
 fi
 drawn=(--corpus "$DATA/corpus" ${GRID:+--grid "$DATA/grid_shards"} ${FOLDER:+--folder "$DATA/folder_$name"})
 drawn+=(${PORTRAITS:+--portraits "$PORTRAITS"})
-train python -m atl_training.renderer.report "${drawn[@]}" --clips "$CLIPS" --out docs/renderer.json
+train python -m atl_training.renderer.report "${drawn[@]}" --clips "$CLIPS" --people 8 --out docs/renderer.json
+[ -z "${GRID:-}" ] || train python -m atl_training.renderer.report --grid "$DATA/grid_shards" --only grid --clips 89 \
+  --out docs/renderer.json # all that are held out
 if [ -n "${PORTRAITS:-}" ]; then
   train python -m atl_training.evaluate --grid "$DATA/grid_shards" --portraits "$PORTRAITS" --out docs/results.json
 fi

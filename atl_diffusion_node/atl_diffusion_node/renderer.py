@@ -158,9 +158,10 @@ class FaceRenderer:
         self._draw_views(effort, points, coarse, given)
         if coarse is not None:
             change, flow, fine = self._together(effort)
+        times.network = lap()
+        if coarse is not None:
             overlay = self._hand.begin(_overlay, identity, change, coarse, flow, fine)
             displacement[ROOM.crop] = moved(displacement[ROOM.crop], flow) + flow / FACE_SIZE
-        times.network = lap()
         frame, self._fresh = identity.canvas.paste(points, displacement, overlay), False
         times.paste = lap()
         return frame

@@ -55,7 +55,8 @@ class End:
             return []
         self._done = True
         others = [EmitEvent(event=ShutdownProcess(process_matcher=matches_action(node))) for node in self.nodes]
-        return [LogInfo(msg=f"{reason}, and the face with it; what else was launched goes on."), *others]
+        why = ": its own messages say why" if failed else ""
+        return [LogInfo(msg=f"{reason}, and the face with it{why}; what else was launched goes on."), *others]
 
 
 def action_of(spec: NodeSpec, environment: dict[str, str], end: Callable[[str, bool], list]) -> Node:

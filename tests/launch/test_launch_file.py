@@ -84,7 +84,8 @@ def test_a_face_that_fails_takes_a_robots_own_nodes_along_only_if_asked(tmp_path
     nobody = tmp_path / "nobody.png"
     Image.new("RGB", (256, 256), "teal").save(nobody)
     survived = tmp_path / "survived"
-    own = ExecuteProcess(cmd=["sh", "-c", f"sleep 20 && touch {survived}"])  # longer than a face takes to fail
+    waits = 20 if ends_launch == "false" else 120  # seconds, longer than a face takes to fail
+    own = ExecuteProcess(cmd=["python3", "-c", f"import time; time.sleep({waits}); open({str(survived)!r}, 'w')"])
     source = PythonLaunchDescriptionSource(str(config_folder().parent / "launch" / "avatar.launch.py"))
     arguments = {"portrait": str(nobody), "display": "none", "ends_launch": ends_launch, "namespace": f"ends_{ends_launch}"}
     service = LaunchService()
