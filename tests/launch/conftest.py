@@ -36,6 +36,7 @@ class Running:
             text=True,
             env=env,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's job in the background ignores it
         )
         self.lines: list[str] = []
         self._queue: queue.Queue[str] = queue.Queue()
