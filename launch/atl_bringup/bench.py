@@ -62,7 +62,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of each graph run (0: the renderer alone)")
     parser.add_argument("--threads", type=int, default=2, help="that draw")
     parser.add_argument("--viewer", action="store_true", help="also with one WebRTC viewer")
-    parser.add_argument("--avx2", action="store_true", help="as on a processor without AVX-512 (float32)")
+    parser.add_argument("--avx2", action="store_true", help="as on a processor without AVX-512 and bfloat16")
     parser.add_argument("--reference", action="store_true", help="also a network of the paper's size (needs torch)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.set_defaults(main=main)
@@ -70,27 +70,25 @@ def add_parser(subparsers) -> None:
 
 def main(chosen: argparse.Namespace) -> int:
     prepare_process()
-    precision = "auto"
     if chosen.json:
         chosen.json = file_to_write(chosen.json)  # now, not after minutes
     if chosen.avx2:
         if AVX2.items() - os.environ.items():  # once more, before the libraries are loaded; for the graph's processes too
             os.execve(sys.executable, [sys.executable, "-m", "atl_bringup.cli", *sys.argv[1:]], os.environ | AVX2)
-        precision = "f32"
     result = {"machine": host(), "landmark": bench_landmarks()}
-    reference = Reference(chosen.threads, precision) if chosen.reference else None
-    result["renderer"] = bench_renderer(OpenVinoRuntime(chosen.threads, precision), reference)
+    reference = Reference(chosen.threads) if chosen.reference else None
+    result["renderer"] = bench_renderer(OpenVinoRuntime(chosen.threads), reference)
     if reference:
         result["reference"] = reference.figures()
         for key in ("torch", "runtime"):
             result["renderer"][f"vs_paper_{key}"] = round(result["renderer"]["fps"] / result["reference"][key]["fps"], 1)
-    result["precisions"] = bench_precisions(chosen.threads)
-    result["start"] = bench_start(chosen.threads, precision)
+    result["precisions"] = bench_precisions(chosen.threads, DEVICES[:1] if chosen.avx2 else DEVICES)
+    result["start"] = bench_start(chosen.threads)
     result["asked"] = asked(result)
     if chosen.seconds:
         for display in ("none", "web") if chosen.viewer else ("none",):
             key = "graph_with_viewer" if display == "web" else "graph"
-            result[key] = bench_graph(chosen.seconds, display, chosen.threads, precision)
+            result[key] = bench_graph(chosen.seconds, display, chosen.threads)
     tell(result)
     if chosen.json:
         chosen.json.write_text(json.dumps(result, indent=1))
@@ -169,10 +167,13 @@ def _page_faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
-def bench_precisions(threads: int, frames: int = 240) -> dict[str, dict[str, float]]:
-    """The whole renderer on every runtime and precision that this processor can do, in turns: the runtime's name -> speed."""
+def bench_precisions(threads: int, devices: tuple[str, ...] = DEVICES, frames: int = 240) -> dict[str, dict[str, float]]:
+    """The whole renderer on every runtime and precision that this processor can do, in turns: the runtime's name -> speed.
+
+    ONNX Runtime can't be kept from AVX-512, so that --avx2 does without it.
+    """
     (portrait, driving), renderers = spoken(), {}
-    for device, precision in product(DEVICES, PRECISIONS):
+    for device, precision in product(devices, PRECISIONS):
         try:
             renderer = FaceRenderer(make_runtime(device, threads, precision))
         except (RuntimeError, UserError):  # OpenVINO's and ours
@@ -190,11 +191,11 @@ def bench_precisions(threads: int, frames: int = 240) -> dict[str, dict[str, flo
     return {name: with_rate(values) for name, values in times.items()}
 
 
-def bench_start(threads: int, precision: str, starts: int = STARTS) -> dict[str, float]:
+def bench_start(threads: int, starts: int = STARTS) -> dict[str, float]:
     """Start-up to the first frame, memory and new photos in fresh processes: medians (ms), the largest memory (MB)."""
     runs = []
     for _ in range(starts):
-        command = [sys.executable, "-m", "atl_bringup.first_frame", str(time.monotonic()), str(threads), precision]
+        command = [sys.executable, "-m", "atl_bringup.first_frame", str(time.monotonic()), str(threads)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise UserError(f"The renderer did not start: {done.stderr.strip().splitlines()[-1:]}", "no_renderer")
@@ -229,14 +230,14 @@ def asked(result: dict) -> list[dict[str, object]]:
             for what, sign, bound, value in lines if value is not None]  # fmt: skip
 
 
-def bench_graph(seconds: float, display: str, threads: int, precision: str) -> dict[str, object]:
+def bench_graph(seconds: float, display: str, threads: int) -> dict[str, object]:
     """The whole graph through `atl run`, watched by an observer process; with `web`, by a WebRTC viewer too."""
     with tempfile.TemporaryDirectory() as folder:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         params = Path(folder, "bench.yaml")
-        values = {"diffusion": {"threads": threads, "precision": precision}, "display": {"port": port}}
+        values = {"diffusion": {"threads": threads}, "display": {"port": port}}
         params.write_text(yaml.safe_dump({f"/**/{k}": {"ros__parameters": v} for k, v in values.items()}))
         environment = os.environ | {"ROS_DOMAIN_ID": str(120 + os.getpid() % 80)}
         out = Path(folder, "seen.json")

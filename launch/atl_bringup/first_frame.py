@@ -1,4 +1,4 @@
-"""A renderer in a process of its own, for `atl bench`: `python -m atl_bringup.first_frame BEGAN_S THREADS PRECISION`.
+"""A renderer in a process of its own, for `atl bench`: `python -m atl_bringup.first_frame BEGAN_S THREADS`.
 
 BEGAN_S: `time.monotonic()` of the process that starts this one, just before. Prints a JSON object: milliseconds from there to
 the first frame and of every part of it; MB at the peak after FRAMES more; and what a photo costs that no one has seen before.
@@ -37,7 +37,7 @@ def main() -> None:
     result["imports_ms"] = lap()
     portrait = load_portrait(default_portrait_path(), 512)
     result["portrait_ms"] = lap()
-    renderer = FaceRenderer(OpenVinoRuntime(int(sys.argv[2]), sys.argv[3]))
+    renderer = FaceRenderer(OpenVinoRuntime(int(sys.argv[2])))
     result["runtime_ms"] = lap()
     renderer.set_identity(portrait)
     result["identity_ms"] = lap()

@@ -18,17 +18,16 @@ ROUNDS = 4  # evaluations that are timed, after one that isn't
 
 
 class Reference:
-    """The network of `atl_diffusion_node.paper_unet` in eager torch (float32) and in OpenVINO.
+    """The network of `atl_diffusion_node.paper_unet` in eager torch (float32) and in OpenVINO (bf16 or f32, whichever is faster).
 
     Args:
         threads: of both; 0: all cores.
-        precision: of OpenVINO, `f32`, `bf16` or `auto`, as `OpenVinoRuntime` chooses for our networks.
 
     Raises:
         UserError: torch isn't installed.
     """
 
-    def __init__(self, threads: int, precision: str = "auto"):
+    def __init__(self, threads: int):
         try:
             import torch
 
@@ -42,7 +41,7 @@ class Reference:
         torch.set_num_threads(threads or os.cpu_count())
         self._torch, self._unet = torch, paper_unet
         self._net, self._inputs = paper_unet.PaperUNet().eval(), paper_unet.example()
-        self.precision = ("bf16" if prefers_bf16() else "f32") if precision == "auto" else precision
+        self.precision = "bf16" if prefers_bf16() else "f32"
         options = {"INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1"}
         if threads:
             options["INFERENCE_NUM_THREADS"] = str(threads)

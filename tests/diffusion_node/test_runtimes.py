@@ -1,5 +1,8 @@
 """The runtimes draw the same: of OpenVINO, ONNX Runtime and torch, in every precision, in both views, alone and in batches."""
+import os
+import platform
 import shutil
+import subprocess
 import sys
 
 import cv2
@@ -182,6 +185,21 @@ def test_int8_draws_a_face_almost_as_float_does(view):
     off_by = np.sqrt(np.mean((changes["int8"] - changes["f32"]) ** 2, axis=(0, 2, 3)))
     assert 1e-3 < 127.5 * off_by[:3].max() < 1.0, "grey levels"
     assert off_by[3:].max() < 0.1, "pixels of flow"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="what is kept from AVX-512 is an x86-64 processor")
+def test_a_processor_without_avx_512_draws_in_int8_as_well():
+    """Without VNNI sums of products are kept in 16 bits: they could overflow, and the picture would tell."""
+    here = [f"{__file__}::{test.__name__}" for test in (test_int8_draws_a_face_almost_as_float_does, test_auto_is_int8)]
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *here], env=environment,
+                         capture_output=True, text=True, timeout=120)  # fmt: skip
+    assert ran.returncode == 0 and ran.stdout.startswith("..."), ran.stdout  # three passed, none was skipped
+
+
+@pytest.mark.skipif("ONEDNN_MAX_CPU_ISA" not in os.environ, reason="run by the test above")
+def test_auto_is_int8():
+    assert OpenVinoRuntime(1).name == make_runtime("cpu", 1).name == "openvino-int8"
 
 
 def test_onnx_runtime_draws_the_int8_graph_as_openvino_does(onnx_runtime):

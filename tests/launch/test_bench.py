@@ -85,7 +85,7 @@ def test_without_torch_the_reference_says_what_to_install(monkeypatch, capsys):
 
 
 def test_a_fresh_process_tells_what_its_start_its_memory_and_a_new_photo_cost():
-    start = bench_start(2, "f32", starts=1)
+    start = bench_start(2, starts=1)
     parts = [start[f"{part}_ms"] for part in ("python", "imports", "portrait", "runtime", "identity", "frame")]
     assert min(parts) > 0 and sum(parts) == pytest.approx(start["total_ms"], abs=1)
     assert 100 < start["rss_mb"] <= start["rss_with_detector_mb"] < 5000

@@ -33,6 +33,7 @@ from atl_training.corpus.clip import VERSION, make_clip
 from atl_training.corpus.engines import ENGINES, run_jobs
 from atl_training.corpus.head import HeadKit
 from atl_training.corpus.look import random_scene
+from atl_training.corpus.motion import TURN
 from atl_training.corpus.recordings import Recordings, refiner
 from atl_training.corpus.replay import Motions
 from atl_training.corpus.script import Sources
@@ -60,6 +61,7 @@ class Plan:
     recordings: str
     motions: str
     aligner: str = ""
+    turn: float = TURN
     version: int = VERSION
 
     def shards(self) -> dict[str, list[str]]:
@@ -114,7 +116,7 @@ def _make_person(plan: Plan, places: Places, name: str) -> tuple[str, int]:
     if renderer is not None:
         renderer.set_head(cast.head, cast.person, random_scene(np.random.default_rng(0)))
     for index in todo:
-        sample = make_clip(cast, index, sources, renderer, seconds=plan.seconds, size=plan.size)
+        sample = make_clip(cast, index, sources, renderer, seconds=plan.seconds, size=plan.size, turn=plan.turn)
         write_shard(places.parts / f"{sample.key}.tar", [sample])
     return name, len(todo)
 
@@ -248,6 +250,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=_seconds, default=4.6, help="of a clip (%(default)s: with the other defaults an hour)")
     parser.add_argument("--size", type=_positive, default=288, help="px, even (%(default)s: the renderer's 256 px crop fits in)")
     parser.add_argument("--seed", type=int, default=0, help="namespace of the identities: other seeds are other people")
+    parser.add_argument("--turn", type=_degrees, default=TURN, help="that heads may be turned by, degrees (%(default)g)")
     parser.add_argument("--draft", action="store_true", help="sound and ground truth only")
     parser.add_argument("--licence", choices=LICENCES, default="any", help="cc0: only what is CC0 or public domain")
     parser.add_argument("--recordings", type=Path, help="real voices: what `atl-corpus recordings` wrote")
@@ -268,6 +271,16 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _degrees(text: str) -> float:
+    try:
+        turn = float(text)
+    except ValueError:
+        turn = 0.0
+    if not 1 <= turn <= 40:
+        raise argparse.ArgumentTypeError(f"must lie between 1 and 40, beyond which half a face is hidden, not {text!r}")
+    return turn
+
+
 def run(options: argparse.Namespace) -> None:
     """Raises UserError: something is missing, or the folder is another run's."""
     if options.size % 2:
@@ -278,7 +291,7 @@ def run(options: argparse.Namespace) -> None:
     refiner(places.aligner)  # told now, before the folder is this plan's
     plan = Plan(options.seed, options.identities, options.clips, options.seconds, options.size, options.draft, options.licence,
                 _fingerprint(places.recordings, "recordings"), _fingerprint(places.motions, "motions"),
-                _fingerprint(places.aligner, "aligner"))  # fmt: skip
+                _fingerprint(places.aligner, "aligner"), options.turn)  # fmt: skip
     began = time.time()
     with _sole_run(plan, places, out, options.shard):
         clips = make_corpus(plan, places, out, part=options.shard, engine=options.engine, workers=options.workers,

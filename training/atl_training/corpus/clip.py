@@ -13,7 +13,7 @@ from atl_training.corpus.camera import Camera
 from atl_training.corpus.cast import Cast, seed_of
 from atl_training.corpus.head import UNIT, Head
 from atl_training.corpus.look import Person, Scene, random_scene
-from atl_training.corpus.motion import Mood, Performance, perform, random_mood
+from atl_training.corpus.motion import TURN, Mood, Performance, perform, random_mood
 from atl_training.corpus.pose import pose_landmarks
 from atl_training.corpus.rotation import mesh_rotation
 from atl_training.corpus.script import Script, Sources, loudness, write_script
@@ -32,7 +32,7 @@ PHONEME_LETTERS = "U4"  # of the longest name
 
 
 def make_clip(cast: Cast, index: int, sources: Sources, renderer: "Renderer | None", *, seconds: float,
-              size: int) -> Sample:  # fmt: skip
+              size: int, turn: float = TURN) -> Sample:  # fmt: skip
     """The `index`-th clip of a person; it follows from their name, the index and the sources alone."""
     key = f"{cast.identity.name}_{index}"
     rng = np.random.default_rng(seed_of(key))
@@ -43,7 +43,7 @@ def make_clip(cast: Cast, index: int, sources: Sources, renderer: "Renderer | No
     mumbler_or_actor = {"jaw_gain": rng.uniform(0.8, 1.5), "lip_gain": rng.uniform(0.8, 1.25)}
     mouth, shut, labels = visemes.mouth_track(script.segments, seconds, FRAME_RATE, loudness=level, **mumbler_or_actor)
     speaking = labels != "sil"
-    play = perform(rng, cast.head, mouth, shut, speaking.astype(float), level, FRAME_RATE, mood, script.takes)
+    play = perform(rng, cast.head, mouth, shut, speaking.astype(float), level, FRAME_RATE, mood, script.takes, turn)
     camera = draw_camera(rng, cast.head, size)
     scene = random_scene(rng)
     stills = pose_stills(rng, cast.head)

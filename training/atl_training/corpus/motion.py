@@ -25,7 +25,7 @@ EMOTIONS: dict[str, dict[str, float]] = {
 NEUTRAL_SHARE = 0.3  # of the clips; the seven others are alike: robots are mostly spoken to without much feeling
 LEVELS = (1, 2, 3)  # MEAD's; level 3 is intensity 1
 BLEND_S = 0.24  # in which real motion takes over and lets go, in its own silence before and after speech
-MAX_TURN = np.radians(15)
+TURN = 15.0  # degrees: no head is turned farther, and few come near; all turn farther where more is asked for
 EASE_S = 0.6  # everything eases in from a near-neutral, near-frontal first frame
 GAZE_GAIN = 1 / 0.6  # an eyeLook unit of 1 turns the eye by roughly 35 degrees
 
@@ -80,8 +80,9 @@ def smooth_noise(rng: np.random.Generator, count: int, fps: int, tau_s: float, a
 
 
 def perform(rng: np.random.Generator, head: Head, mouth: np.ndarray, shut: np.ndarray, speaking: np.ndarray,
-            loudness: np.ndarray, fps: int, mood: Mood, takes: list[Take]) -> Performance:  # fmt: skip
-    """Add everything but speech to the mouth weights (T, 53); `shut` (T,) says where /m b p/ close the lips.
+            loudness: np.ndarray, fps: int, mood: Mood, takes: list[Take], turn: float = TURN) -> Performance:  # fmt: skip
+    """Add everything but speech to the mouth weights (T, 53); `shut` (T,) says where /m b p/ close the lips, `turn` (degrees) how
+    far the head may be turned.
 
     Where there is a take, its mouth, brows, blinks and head pose are the real ones; gaze and emotion stay ours.
     """
@@ -99,7 +100,8 @@ def perform(rng: np.random.Generator, head: Head, mouth: np.ndarray, shut: np.nd
     pitch = rng.normal(0, 3.5) + smooth_noise(rng, count, fps, 0.5, 2.5) + rng.uniform(0, 4) * (loudness - 0.5)
     yaw = rng.normal(0, 4.5) + smooth_noise(rng, count, fps, 0.6, 3.5) + smooth_noise(rng, count, fps, 0.2, 0.8)
     roll = rng.normal(0, 2) + smooth_noise(rng, count, fps, 0.7, 1.8)
-    rotation = MAX_TURN * np.tanh(np.radians(np.stack([pitch, yaw, roll], 1)) / MAX_TURN)
+    farthest = np.radians(turn)
+    rotation = farthest * np.tanh(np.stack([pitch, yaw, roll], 1) / TURN)
     shift = np.stack([smooth_noise(rng, count, fps, 1.0, a) for a in (0.035, 0.025, 0.05)], 1)
     shift[:, 1] += 0.008 * np.sin(2 * np.pi * time / rng.uniform(3, 5) + rng.uniform(0, 6))  # breath
     for take, blend in real:
@@ -107,7 +109,7 @@ def perform(rng: np.random.Generator, head: Head, mouth: np.ndarray, shut: np.nd
         life += blend[:, None] * (weights * _BROWS - life)
         both = weights[:, [UNIT["eyeBlinkLeft"], UNIT["eyeBlinkRight"]]].mean(1)
         blink += blend * (both - blink)
-        turned = np.clip(_padded(take, take.rotation, count), -MAX_TURN, MAX_TURN)
+        turned = np.clip(_padded(take, take.rotation, count), -farthest, farthest)
         moved = _neck_shift(head, turned, _padded(take, take.translation, count))
         rotation += blend[:, None] * (turned - rotation)
         shift += blend[:, None] * (moved - shift)
