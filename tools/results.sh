@@ -50,3 +50,4 @@ if [ -n "${GRID:-}" ]; then
 fi
 .venv/bin/atl-python tools/results_bag.py "$DATA/bag" # last, when nothing else runs: its figures are the machine's, too
 python3 tools/results_page.py
+python3 tools/readme_figures.py

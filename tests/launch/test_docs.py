@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["parameters_table", "results_page"])
+@pytest.mark.parametrize("name", ["parameters_table", "results_page", "readme_figures"])
 def test_the_tables_are_up_to_date(name):
     spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     tool = importlib.util.module_from_spec(spec)
