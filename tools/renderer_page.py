@@ -75,6 +75,15 @@ TURNED = """
 The default portrait's head turned by every 5 degrees of yaw and pitch within 20 ({poses} poses), mouth shut; dlib's verdict:
 """
 
+TURNS = """
+### Turned heads: synthetic people that no training saw, {clips} clips, {people} people
+
+`--turns corpus_turn` of `atl-corpus make --turn 30`: heads turn as far as 30 degrees from the first frame, which is the portrait. By
+how far (about any axis), every third frame, from the true landmarks; verified against the portrait, so that the row "ground truth"
+tells what a turn alone costs.
+"""
+TURN_ROWS = "ground truth", WARPED, DRAWN
+
 
 def renderer_section(figures: dict) -> str:
     """Markdown of the whole section; what wasn't measured is left out."""
@@ -98,6 +107,12 @@ def renderer_section(figures: dict) -> str:
     if told := figures.get("turned"):
         rows = [[name, row["verified"], row["distance"]] for name, row in told["rows"].items()]
         parts += [TURNED.format(**told), table(["", "verified, %", "mean distance"], rows)]
+    if told := figures.get("turns"):
+        rows = [[f"{turn['from']} to {turn['to']}°", turn["frames"], _bold(way), *(spread(turn["rows"][way][key]) for key in (
+                 "psnr", "psnr_mouth", "identity_verified", "identity_distance"))]
+                for turn in told["turns"] if turn["rows"] for way in TURN_ROWS]  # fmt: skip
+        head = ["turned by", "frames", "", "PSNR, dB", "PSNR mouth, dB", "verified, %", "distance"]
+        parts += [TURNS.format(**told), table(head, rows)]
     return "\n".join(parts)
 
 
@@ -151,10 +166,14 @@ def _of_steadiness(aim, told: dict) -> None:
         " %", least=85)  # fmt: skip
 
 
+def _bold(way: str) -> str:
+    return f"**{way}**" if way.startswith(OURS) else way
+
+
 def set_tables(told: dict) -> list[str]:
     """A set's figures by way, what ours gains, and where it is lost."""
     rows = told["rows"]
-    lines = [[f"**{way}**" if way.startswith(OURS) else way, *(spread(row[key]) for key in COLUMNS.values())]
+    lines = [[_bold(way), *(spread(row[key]) for key in COLUMNS.values())]
              for way, row in rows.items()]  # fmt: skip
     gained = [[f"from {driver}", *(spread(row[key]) for key in GAINS.values())] for driver, row in told["gains"].items()]
     areas = [[way, spread(rows[way]["psnr_outside"]), *(f"{spread(rows[way][f'psnr_{area}'])}; "

@@ -17,7 +17,7 @@ from atl_diffusion_node.views import MOUTH as MOUTH_VIEW
 from atl_evaluation.metrics import picture
 from atl_face.topology import mouth_box
 from atl_landmark_node.face_model import average_neutral
-from atl_training.renderer.report import drift, sets
+from atl_training.renderer.report import drift, sets, turns
 from atl_training.renderer.report.crop import AREAS, SIZE, FaceCrop, areas, compared
 from atl_training.renderer.report.steadiness import STILL_PX, gradient, seams, skin, skin_flicker
 
@@ -141,6 +141,32 @@ def test_a_clip_is_judged_in_all_ways_without_its_first_frame(face, monkeypatch)
     assert told["gains"]["true landmarks"]["psnr"][0] == pytest.approx(lack, abs=1e-3) and 30 < lack < 33
     assert told["gains"]["sound, true head pose"]["psnr_mouth"][0] == 0
     assert sets.HELD not in sets.on_clips([sample], None, None, "test", spoken=False)["rows"]
+
+
+def test_a_turn_is_told_about_any_axis_from_where_the_clip_begins():
+    at = np.radians([[5.0, 0, 0], [5, 0, 0], [17, 0, 0], [5, 0, 12], [-5, 0, 0]])
+    assert turns.turned_by(at) == pytest.approx([0, 0, 12, 12, 10], abs=0.1)
+
+
+def test_a_frame_is_judged_among_those_that_are_turned_as_far(monkeypatch):
+    """Frames of a clip that turns to 18 degrees; the renderer is off by 10 grey levels from 10 degrees on."""
+    count = 19
+    truth = np.full((count, 200, 200, 3), 100, np.uint8)
+    made = truth + np.where(np.arange(count) >= 10, 10, 0).astype(np.uint8)[:, None, None, None]
+    clip = turns.Clip("k", truth, np.stack([average_neutral() * 180] * count), np.zeros(count * 640, np.float32))
+    monkeypatch.setattr(turns.Clip, "of", lambda sample: clip)
+    monkeypatch.setattr(turns, "Embedder", lambda: lambda frame: np.full(128, float(frame[0, 0, 0] > 100)))
+    monkeypatch.setattr(turns, "draw", lambda *_: made)
+    monkeypatch.setattr(turns, "EVERY", 2)
+    rotation = np.radians(np.stack([np.zeros(count), np.arange(count), np.zeros(count)], 1))
+    sample = SimpleNamespace(arrays={"rotation": rotation}, facts={"speaker": "s"})
+    told = turns.on_turns([sample], {"ours": None})
+    near, far, farther, farthest = told["turns"]
+    assert [t["frames"] for t in told["turns"]] == [5, 2, 2, 0] and farthest["rows"] == {} and far["clips"] == 1
+    assert near["rows"]["ours from true landmarks"]["psnr"][0] == picture.PSNR_MOST
+    assert far["rows"]["ours from true landmarks"]["psnr"][0] == pytest.approx(20 * np.log10(255 / 10), abs=0.1)
+    verified = [t["rows"]["ours from true landmarks"]["identity_verified"][0] for t in (near, far, farther)]
+    assert verified == [100, 0, 0] and far["rows"]["ground truth"]["identity_verified"][0] == 100
 
 
 def test_drift_goes_through_all_frames_and_tells_minutes_apart(monkeypatch):

@@ -1,8 +1,10 @@
 """Measure everything that is asked of the renderer, as the runtime runs it.
 
-    python -m atl_training.renderer.report --grid SHARDS --corpus SHARDS --folder SHARDS --portraits DIR --out docs/renderer.json
+    python -m atl_training.renderer.report --grid SHARDS --corpus SHARDS --turns SHARDS --folder SHARDS --portraits DIR \
+        --out docs/renderer.json
 
-GRID's are a real man's clips held out by clip, the corpus's people are held out, those of the folder are all unseen, as are the
+GRID's are a real man's clips held out by clip, the corpus's people are held out (and those of --turns, a corpus made with
+`--turn 30`), those of the folder are all unseen, as are the
 portraits that are held out by name. A part whose data isn't given is left out, and told. `--only` measures some parts anew and
 keeps the others of the file; `measured` tells by part with which weights, and how busy the machine was before.
 tools/renderer_page.py makes tables of it.
@@ -27,11 +29,12 @@ from atl_training.landmarks.data import spread
 from atl_training.renderer.report.drift import drift, turned
 from atl_training.renderer.report.sets import on_clips
 from atl_training.renderer.report.strangers import on_strangers
+from atl_training.renderer.report.turns import on_turns
 from atl_training.results import is_spoken
 from atl_training.shards import Sample, read_shards
 from atl_training.tool import run_tool
 
-NEEDS = {"grid": ("grid",), "corpus": ("corpus",), "folder": ("folder",), "portraits": ("grid", "portraits"),
+NEEDS = {"grid": ("grid",), "corpus": ("corpus",), "turns": ("turns",), "folder": ("folder",), "portraits": ("grid", "portraits"),
          "turned": (), "drift": ("grid",)}  # part -> options; strangers and drift say what GRID's clips say  # fmt: skip
 SHORT = 12  # hex digits of a network's SHA-256 that tell it from others
 
@@ -40,6 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--grid", type=Path, help="GRID as shards (atl-corpus load)")
     parser.add_argument("--corpus", type=Path, help="shards of the studio's, with pictures")
+    parser.add_argument("--turns", type=Path, help="the same, whose heads turn far (atl-corpus make --turn 30); all are judged")
     parser.add_argument("--folder", type=Path, help="shards of film of people whom no training saw: all of it is judged")
     parser.add_argument("--portraits", type=Path, help="folder of pictures (.jpg); those held out by name are judged")
     parser.add_argument("--clips", type=int, default=12, help="of each set (%(default)s)")
@@ -58,6 +62,7 @@ def main() -> None:
     measure = {
         "grid": lambda: on_clips(_held_out(chosen.grid, chosen.clips), ours, model, "GRID", spoken=True),
         "corpus": lambda: on_clips(_one_each(chosen.corpus, chosen.clips), ours, model, "corpus", spoken=False),
+        "turns": lambda: on_turns(_held_out(chosen.turns, 0), renderers),
         "folder": lambda: on_clips(_all(chosen.folder, chosen.clips), ours, model, "folder", spoken=False),
         "portraits": lambda: on_strangers(chosen.portraits, chosen.people, renderers, model, _held_out(chosen.grid, 1)[0].audio),
         "turned": lambda: turned(portrait, renderers, chosen.sheet),
