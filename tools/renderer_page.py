@@ -78,9 +78,9 @@ The default portrait's head turned by every 5 degrees of yaw and pitch within 20
 TURNS = """
 ### Turned heads: synthetic people that no training saw, {clips} clips, {people} people
 
-`--turns corpus_turn` of `atl-corpus make --turn 30`: heads turn as far as 30 degrees from the first frame, which is the portrait. By
-how far (about any axis), every third frame, from the true landmarks; verified against the portrait, so that the row "ground truth"
-tells what a turn alone costs.
+`--turns corpus_turn`, which `atl-corpus make --turn 30` made: heads turn as far as 30 degrees from the first frame, which is the
+portrait. By how far (about any axis), every third frame, from the true landmarks; verified against the portrait, so that the row
+"ground truth" tells what a turn alone costs.
 """
 TURN_ROWS = "ground truth", WARPED, DRAWN
 
