@@ -10,7 +10,7 @@ from atl_diffusion_node.bridge import sample, start_state
 from atl_diffusion_node.governor import Effort
 from atl_diffusion_node.hands import OtherHand
 from atl_diffusion_node.lips import LipLine
-from atl_diffusion_node.paste import EDGE_FADE, REPAINT_FROM, ROOM, Canvas, Overlay, changed_share
+from atl_diffusion_node.paste import EDGE_FADE, REPAINT_FROM, ROOM, Canvas, Overlay, beyond_the_crop, changed_share
 from atl_diffusion_node.portrait import Portrait
 from atl_diffusion_node.runtime import FACE_SIZE, Runtime
 from atl_diffusion_node.views import FACE, MOUTH, MOUTH_FADE, View, to_network
@@ -161,7 +161,8 @@ class FaceRenderer:
         times.network = lap()
         if coarse is not None:
             overlay = self._hand.begin(_overlay, identity, change, coarse, flow, fine)
-            displacement[ROOM.crop] = moved(displacement[ROOM.crop], flow) + flow / FACE_SIZE
+            flow = beyond_the_crop(flow)
+            displacement = moved(displacement, flow) + flow / FACE_SIZE
         frame, self._fresh = identity.canvas.paste(points, displacement, overlay), False
         times.paste = lap()
         return frame
@@ -246,8 +247,7 @@ class FaceRenderer:
                 fine = drawn.place, share
                 for total, own in ((change, drawn.change), (flow, drawn.flow)):
                     total[drawn.place] += share * (own - total[drawn.place])
-        for part in (change, flow):
-            part *= EDGE_FADE[part.shape[2]]
+        change *= EDGE_FADE[3]
         return change, flow, fine
 
 

@@ -141,21 +141,34 @@ def test_a_flow_moves_the_portraits_own_pixels(portrait):
     assert np.abs(shifted[rows, columns] - moved_on).mean() < 0.5 * np.abs(shifted - still)[rows, columns].mean()
 
 
-@pytest.mark.parametrize(("edge", "axis", "least"), [((0.5, 0.0), 0, 0.02), ((0.0, 0.3), 1, 0.005),
-                                                     ((0.5, 1.0), 0, -0.005)])  # fmt: skip
-def test_hair_goes_with_the_head_beyond_the_crop_without_a_tear(portrait, edge, axis, least):
-    """On a picture that is a ramp, a frame tells where each of its rows (columns) was taken from."""
+def shift_across(portrait, runtime, points, edge, axis):
+    """Where the pixels across an edge of the crop were taken from, px: on a picture that is a ramp, a frame tells."""
     x, y = portrait.transform.to_portrait(np.array([edge]))[0].astype(int)
     height, width = portrait.picture.shape[:2]
     ramp = np.clip(np.arange(height)[:, None] - y if axis == 0 else np.arange(width) - x, -128, 127) + 128
     ramp = np.broadcast_to(ramp[..., None], portrait.picture.shape).astype(np.uint8)
-    renderer = FaceRenderer(WarpOnly())
+    renderer = FaceRenderer(runtime)
     renderer.set_identity(replace(portrait, picture=ramp))
     along = np.s_[y - 20: y + 20, x, 0] if axis == 0 else np.s_[y, x - 20: x + 20, 0]
+    return ramp[along].astype(int) - renderer.render(points)[along]
+
+
+@pytest.mark.parametrize(("edge", "axis", "least"), [((0.5, 0.0), 0, 0.02), ((0.0, 0.3), 1, 0.005),
+                                                     ((0.5, 1.0), 0, -0.005)])  # fmt: skip
+def test_hair_goes_with_the_head_beyond_the_crop_without_a_tear(portrait, edge, axis, least):
     way = (0, 0.04, 0) if axis == 0 else (0.04, 0, 0)
-    shift = ramp[along].astype(int) - renderer.render(portrait.neutral + way)[along]
+    shift = shift_across(portrait, WarpOnly(), portrait.neutral + way, edge, axis)
     assert shift.min() > least * portrait.transform.side_px, "the hair came along, on both sides of the edge"
     assert np.abs(np.diff(shift)).max() <= 1, "and nothing is torn there"
+
+
+@pytest.mark.parametrize(("edge", "axis", "least"), [((0.5, 0.0), 0, 0.8), ((0.0, 0.3), 1, 0.1), ((0.5, 1.0), 0, 0.1)])
+def test_what_the_network_moves_goes_on_beyond_the_crop(portrait, edge, axis, least):
+    """Up to its edge alone, hair that it widens has a notch there."""
+    flow = (0, -8) if axis == 0 else (-8, 0)  # px of the view, which is half as fine as the crop
+    shift = shift_across(portrait, Mover(flow), portrait.neutral, edge, axis)
+    assert shift.min() > least * shift.max() and shift.max() > 0.9 * 16 * portrait.transform.side_px / FACE_SIZE
+    assert np.abs(np.diff(shift)).max() <= 2, "16 px fade out over 32 beside the crop"
 
 
 @pytest.mark.parametrize("edge", ["top", "left", "right", "bottom"])
