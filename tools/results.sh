@@ -36,6 +36,7 @@ if [ -n "${FOLDER:-}" ]; then # a folder of clips that no network was trained on
 fi
 drawn=(--corpus "$DATA/corpus" ${GRID:+--grid "$DATA/grid_shards"} ${FOLDER:+--folder "$DATA/folder_$name"})
 drawn+=(${PORTRAITS:+--portraits "$PORTRAITS"})
+[ ! -d "$DATA/corpus_turn" ] || drawn+=(--turns "$DATA/corpus_turn") # training/README.md tells how to make it; half an hour
 train python -m atl_training.renderer.report "${drawn[@]}" --clips "$CLIPS" --people 8 --out docs/renderer.json
 [ -z "${GRID:-}" ] || train python -m atl_training.renderer.report --grid "$DATA/grid_shards" --only grid --clips 89 \
   --out docs/renderer.json # all that are held out

@@ -2,8 +2,10 @@
 import numpy as np
 import pytest
 
+from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import reference_landmarks
 from atl_diffusion_node.warp import (
+    BESIDE_KEPT,
     COLLAR,
     CROWN,
     FOLLOWS,
@@ -14,10 +16,12 @@ from atl_diffusion_node.warp import (
     FaceWarp,
     Room,
     apply_warp,
+    keep_beside,
     part_lips,
     surroundings,
 )
-from atl_face.topology import LIP_PAIRS
+from atl_face.topology import ARKIT_52, LIP_PAIRS
+from atl_landmark_node.face_model import PortraitFace
 
 SIZE = 128
 CROP, WIDE = Room(SIZE), Room.around(SIZE)
@@ -114,3 +118,34 @@ def test_the_border_stays():
     field = WARP.displacement(POINTS, POINTS + (0.03, 0.03), WIDE)
     rim = np.concatenate([field[0], field[-1], field[:, 0], field[:, -1]])
     assert np.abs(rim).max() < 0.01
+
+
+def turned(degrees):
+    """The default portrait's landmarks and those of its head turned by so much yaw."""
+    face = load_portrait(default_portrait_path(), 256).neutral
+    return face, PortraitFace(face).points(np.zeros(len(ARKIT_52)), np.radians((0, degrees, 0)))
+
+
+@pytest.mark.parametrize(("degrees", "far"), [(20, 14), (20, 16), (-27, 1), (-27, 2)])
+def test_the_far_eye_stays_within_a_turned_face(degrees, far):
+    face, points = turned(degrees)
+    corner = 45 if far > 8 else 36
+    outwards = np.sign(face[far, 0] - face[corner, 0])
+    kept = keep_beside(face[:, :2], points[:, :2])
+    way, before = (outwards * (p[far, 0] - p[corner, 0]) for p in (kept, face))
+    assert outwards * (points[far, 0] - points[corner, 0]) < 0.15 * before, "the contour itself is hidden"
+    assert way == pytest.approx(BESIDE_KEPT * before, rel=0.05)
+
+
+def test_a_small_turn_moves_no_contour():
+    face, points = turned(5)
+    assert np.array_equal(keep_beside(face[:, :2], points[:, :2]), points[:, :2])
+
+
+@pytest.mark.parametrize("degrees", [-20, -12, -8, 8, 12, 20])
+def test_no_pixel_goes_farther_than_what_is_around_it(degrees):
+    """In a triangle that is flatter than a pixel, a linear map goes far beyond its corners."""
+    face, points = turned(degrees)
+    ways = WARP.nodes(face[:, :2], face[:, :2]) - WARP.nodes(face[:, :2], points[:, :2])
+    field = WARP.displacement(face, points, Room.around(256))
+    assert 256 * np.maximum(field - ways.max(0), ways.min(0) - field).max() < 0.5, "px"
