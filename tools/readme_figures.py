@@ -1,7 +1,7 @@
 """Write the table of figures in README.md from what was measured: `python3 tools/readme_figures.py`.
 
-Reads the JSON files in docs/ (tools/results_page.py tells which command wrote which); only EXPERT is copied by hand. The
-table stands between the two comments BEGIN and END.
+Reads the JSON files in docs/ (tools/results_page.py tells which command wrote which); EXPERT is copied by
+hand, and so are the words around the figures. The table stands between the two comments BEGIN and END.
 """
 
 import json

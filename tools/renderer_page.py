@@ -53,7 +53,7 @@ STEADY = """
 Steadiness on GRID, from the true landmarks. Skin's flicker: mean difference in luma from a frame to the next on nose and upper
 cheeks, between frames in which the true face hardly moves (grey levels; ours is {flicker_ratio} times the truth's). Seams, mean
 gradients in grey levels a pixel where what is drawn fades out (a visible edge would make more than 100 %): at the crop's edge,
-into what is only warped, ours adds {seam_crop} to the warp and has {edge_crop} % of its {texture_crop}; farther out, into the
+where what is repainted ends, ours adds {seam_crop} to the warp and has {edge_crop} % of its {texture_crop}; farther out, into the
 portrait, the difference from it has {seam_paste}, and the frame {edge_paste} % of its {texture_paste}; around the mouth's view,
 ours adds {seam_mouth} and has {edge_mouth} % of the warp's {texture_mouth}.
 """
@@ -78,9 +78,9 @@ The default portrait's head turned by every 5 degrees of yaw and pitch within 20
 TURNS = """
 ### Turned heads: synthetic people that no training saw, {clips} clips, {people} people
 
-`--turns corpus_turn`, which `atl-corpus make --turn 30` made: heads turn as far as 30 degrees from the first frame, which is the
-portrait. By how far (about any axis), every third frame, from the true landmarks; verified against the portrait, so that the row
-"ground truth" tells what a turn alone costs.
+`--turns corpus_turn`, which `atl-corpus make --turn 30` made: heads turn as far as 30 degrees about each axis. By how far from
+the first frame, which is the portrait (about any axis), every third frame, from the true landmarks; verified against the
+portrait, so that the row "ground truth" tells what a turn alone costs.
 """
 TURN_ROWS = "ground truth", WARPED, DRAWN
 
@@ -108,8 +108,8 @@ def renderer_section(figures: dict) -> str:
         rows = [[name, row["verified"], row["distance"]] for name, row in told["rows"].items()]
         parts += [TURNED.format(**told), table(["", "verified, %", "mean distance"], rows)]
     if told := figures.get("turns"):
-        rows = [[f"{turn['from']} to {turn['to']}°", turn["frames"], _bold(way), *(spread(turn["rows"][way][key]) for key in (
-                 "psnr", "psnr_mouth", "identity_verified", "identity_distance"))]
+        rows = [[f"{turn['from']}°" + (f" to {turn['to']}°" if turn["to"] < 90 else " and more"), turn["frames"], _bold(way),
+                 *(spread(turn["rows"][way][key]) for key in ("psnr", "psnr_mouth", "identity_verified", "identity_distance"))]
                 for turn in told["turns"] if turn["rows"] for way in TURN_ROWS]  # fmt: skip
         head = ["turned by", "frames", "", "PSNR, dB", "PSNR mouth, dB", "verified, %", "distance"]
         parts += [TURNS.format(**told), table(head, rows)]

@@ -87,7 +87,7 @@ SPEED = """
 ## Speed
 
 `atl bench --viewer --reference --seconds {seconds:.0f} --json docs/bench.json` and `atl bench --avx2 --seconds
-{avx2_seconds:.0f} --json docs/bench-avx2.json` (AVX-512 switched off for OpenVINO, OpenCV and NumPy, float32: as on a robot).
+{avx2_seconds:.0f} --json docs/bench-avx2.json` (AVX-512 and bfloat16 switched off for OpenVINO, OpenCV and NumPy, as on a robot).
 **Machines that call themselves AMD EPYC differ by half and more; this is one of the slower.** On it the renderer as it was at
 commit 655ab70, drew 48 to 55 frames/s; a faster one drew 82 with that (its docs/bench.json).
 (Stages are counted as at commit 5d703a4: moving the warp's map by the flow, half a millisecond, is paste's since, not network's.)

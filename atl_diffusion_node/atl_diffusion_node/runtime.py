@@ -24,6 +24,7 @@ and the band in which it fades out, multiples of 16 for the U-Net's levels."""
 WINDOWS = {"face": WINDOW, "mouth": MOUTH_WINDOW}
 MEMORY = ((8, 32, 32), (12, 16, 16), (16, 8, 8))  # (C, H, W) of the temporal memory of WINDOW, see unet.py
 DATA = resources.files(__package__) / "data"
+INT8 = "unet_int8.onnx"
 DEVICES = "auto", "cpu", "onnxruntime", "cuda", "cuda-graphs"  # what `make_runtime` knows, see the diffusion node's parameter
 
 
@@ -61,16 +62,17 @@ def prefers_bf16() -> bool:
     native = "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     cpuinfo = Path("/proc/cpuinfo")
     told = cpuinfo.read_text() if cpuinfo.is_file() else ""
-    kept_from_it = os.environ.get("ONEDNN_MAX_CPU_ISA", "").startswith(("SSE", "AVX2"))  # which that property doesn't tell
-    return native and not kept_from_it and ("amx_bf16" in told or "AuthenticAMD" in told)
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()  # which that property doesn't tell
+    native &= allowed in ("ALL", "DEFAULT") or any(kind in allowed for kind in ("BF16", "FP16", "AMX", "AVX10", "AVX2_VNNI_2"))
+    return native and ("amx_bf16" in told or "AuthenticAMD" in told)
 
 
 def best_precision() -> str:
     """What OpenVINO draws best in, speed and picture weighed: bf16 where that is fast, else int8 on x86, else f32.
 
-    On AVX2 alone int8 takes .8 of float32's time, with VNNI less; its pictures have .03 dB less of the truth
-    (`data/quantise.json`). Its 16-bit sums could overflow without VNNI: the frames that AVX2 draws are as near to float32's as
-    VNNI's are (54.9 and 55.3 dB; tests/diffusion_node/test_runtimes.py). On aarch64 nobody has looked.
+    docs/bench-avx2.json tells how much faster int8 is on AVX2 alone, `data/quantise.json` what it costs. Its 16-bit sums could
+    overflow without VNNI: tests/diffusion_node/test_runtimes.py draws with AVX2 what has to be near to float32's. On aarch64
+    nobody has looked.
     """
     if prefers_bf16():
         return "bf16"
@@ -102,7 +104,7 @@ class _GraphRuntime(ABC):
         self.view, self.window = view, WINDOWS[view]
         cores = threads or _usable_cores()
         self.concurrent, self._cores = cores > 1, max(1, (cores + (view == "face")) // 2)
-        unet = self._folder / view / ("unet_int8.onnx" if precision == "int8" else "unet.onnx")
+        unet = self._folder / view / (INT8 if precision == "int8" else "unet.onnx")
         if not unet.is_file():
             raise UserError(f"{unet} isn't there: take another precision, or make it with atl_training.renderer.quantise.",
                             "no_graph")  # fmt: skip
@@ -134,7 +136,11 @@ class OpenVinoRuntime(_GraphRuntime):
 
     def __init__(self, threads: int = 0, precision: str = "auto", folder: Path | None = None, view: str = "face"):
         self._float = ("bf16" if prefers_bf16() else "f32") if precision in ("auto", "int8") else precision
-        super().__init__(threads, best_precision() if precision == "auto" else precision, folder, view)
+        if precision == "auto":
+            precision = best_precision()
+            if precision == "int8" and not ((folder or Path(str(DATA))) / view / INT8).is_file():  # a fresh export has none
+                precision = self._float
+        super().__init__(threads, precision, folder, view)
         self.name = f"openvino-{self._precision}"
 
     def _load(self, graph):

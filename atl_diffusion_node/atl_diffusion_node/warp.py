@@ -36,7 +36,7 @@ degrees and more hides it behind the cheek, which is then what is seen there: wi
 face's edge, and triangles fold over. On the studio's people the warp alone is .06 dB nearer to heads turned by 20 to 30
 degrees (.02 farther at .6)."""
 _MARGIN = 1.0 / 128  # the anchors lie just outside, so that every pixel is inside a triangle
-FLAT = 0.002  # crop sides (half a pixel): a triangle that is no higher has no pixel of its own
+FLAT = 0.002  # crop sides (half a pixel): a triangle that is no higher is a sliver
 _SUBPIXEL = 4
 
 
@@ -98,7 +98,7 @@ def part_lips(points: np.ndarray, gap: float = MIN_GAP) -> np.ndarray:
 def keep_beside(source: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Points (68, 2) whose contour beside the eyes keeps BESIDE_KEPT of its way from them in `source`, the picture's."""
     way, least = (((p[BESIDE] - p[CORNER]) @ _eye_line(p)) * OUTWARDS for p in (points, source))
-    lack = np.maximum(BESIDE_KEPT * least - way, 0)
+    lack = np.maximum(np.minimum(least, BESIDE_KEPT * least) - way, 0)  # a portrait's own contour stays, wherever it is
     points = points.copy()
     points[BESIDE] += (OUTWARDS * lack)[:, None] * _eye_line(points)
     return points
@@ -151,9 +151,9 @@ class FaceWarp:
         # In a triangle, x and y of what a pixel takes are linear in its own: solved by Cramer's rule for all of them at once.
         (ax, ay), (bx, by) = (np.diff(dst[:, [0, side]], axis=1)[:, 0].T for side in (1, 2))
         area = ax * by - bx * ay
-        # Those that a sliver's border touches take what its middle does: beyond the border it would say anything.
+        # Pixels that a sliver's border touches take what its middle does: beyond the border it would say anything.
         longest = np.sqrt(np.maximum(np.maximum(ax * ax + ay * ay, bx * bx + by * by), (bx - ax) ** 2 + (by - ay) ** 2))
-        flat = np.abs(area) < FLAT * longest
+        flat = np.abs(area) <= FLAT * longest
         area[flat] = np.inf
         offset = src - dst  # relative to itself
         offset[flat] = offset[flat].mean(axis=1, keepdims=True)
@@ -164,8 +164,8 @@ class FaceWarp:
         across, down, shift = (part @ (1, 1j) for part in (across, down, shift))  # x + iy: half the passes over pixels
         owner = np.zeros(room.shape, np.int32)
         corners = np.round((dst * room.size + room.corner - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
-        for index, triangle in enumerate(corners):
-            cv2.fillConvexPoly(owner, triangle, index, cv2.LINE_8, _SUBPIXEL)
+        for index in np.argsort(~flat, kind="stable"):  # slivers first: they get what no other triangle reaches
+            cv2.fillConvexPoly(owner, corners[index], int(index), cv2.LINE_8, _SUBPIXEL)
         x, y = ((np.arange(count) - before + 0.5).astype(np.float32) / room.size
                 for count, before in zip(room.shape[::-1], room.corner, strict=True))  # fmt: skip
         across, down, shift = (part.astype(np.complex64) for part in (across, down, shift))

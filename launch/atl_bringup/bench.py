@@ -82,7 +82,7 @@ def main(chosen: argparse.Namespace) -> int:
         result["reference"] = reference.figures()
         for key in ("torch", "runtime"):
             result["renderer"][f"vs_paper_{key}"] = round(result["renderer"]["fps"] / result["reference"][key]["fps"], 1)
-    result["precisions"] = bench_precisions(chosen.threads, DEVICES[:1] if chosen.avx2 else DEVICES)
+    result["precisions"] = bench_precisions(chosen.threads, ("cpu",) if chosen.avx2 else DEVICES)
     result["start"] = bench_start(chosen.threads)
     result["asked"] = asked(result)
     if chosen.seconds:

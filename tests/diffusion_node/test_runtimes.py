@@ -197,9 +197,25 @@ def test_a_processor_without_avx_512_draws_in_int8_as_well():
     assert ran.returncode == 0 and ran.stdout.startswith("..."), ran.stdout  # three passed, none was skipped
 
 
-@pytest.mark.skipif("ONEDNN_MAX_CPU_ISA" not in os.environ, reason="run by the test above")
+@pytest.mark.skipif(os.environ.get("ONEDNN_MAX_CPU_ISA") != "AVX2", reason="run by the test above")
 def test_auto_is_int8():
     assert OpenVinoRuntime(1).name == make_runtime("cpu", 1).name == "openvino-int8"
+
+
+@pytest.mark.parametrize(("bf16", "machine", "best"), [(True, "x86_64", "bf16"), (False, "x86_64", "int8"),
+                                                       (False, "aarch64", "f32")])  # fmt: skip
+def test_the_best_precision_is_the_processors(monkeypatch, bf16, machine, best):
+    monkeypatch.setattr(runtime_module, "prefers_bf16", lambda: bf16)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert runtime_module.best_precision() == best
+
+
+def test_without_an_int8_graph_auto_draws_in_floats(monkeypatch, tmp_path):
+    """As a fresh export is, before it is quantised."""
+    monkeypatch.setattr(runtime_module, "prefers_bf16", lambda: False)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    shutil.copytree(DATA / "face", tmp_path / "face", ignore=shutil.ignore_patterns("*int8*"))
+    assert OpenVinoRuntime(1, folder=tmp_path).name == "openvino-f32"
 
 
 def test_onnx_runtime_draws_the_int8_graph_as_openvino_does(onnx_runtime):

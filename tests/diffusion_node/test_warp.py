@@ -142,6 +142,12 @@ def test_a_small_turn_moves_no_contour():
     assert np.array_equal(keep_beside(face[:, :2], points[:, :2]), points[:, :2])
 
 
+@pytest.mark.parametrize("points", [POINTS * 0 + 0.5, POINTS + 3.0, POINTS - 3.0], ids=["one", "far", "far the other way"])
+def test_a_face_that_is_none_warps_to_numbers(points):
+    with np.errstate(all="raise", under="ignore"):
+        assert np.isfinite(WARP.displacement(POINTS, points, WIDE)).all()
+
+
 @pytest.mark.parametrize("degrees", [-20, -12, -8, 8, 12, 20])
 def test_no_pixel_goes_farther_than_what_is_around_it(degrees):
     """In a triangle that is flatter than a pixel, a linear map goes far beyond its corners."""

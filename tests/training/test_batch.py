@@ -122,6 +122,21 @@ def test_the_run_is_noted_and_other_settings_are_refused(stand_in, no_assets, tm
     assert command(tmp_path) == 0, "the same settings go on"
 
 
+def test_a_plan_of_before_heads_could_be_asked_to_turn_goes_on(stand_in, no_assets, tmp_path):
+    assert command(tmp_path) == 0
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert plan.pop("turn") == 15
+    (tmp_path / "plan.json").write_text(json.dumps(plan, indent=1))
+    assert command(tmp_path) == 0 and command(tmp_path, "--turn", "30") == 1
+
+
+@pytest.mark.parametrize("turn", ["0", "41", "nan", "far"])
+def test_heads_turn_by_degrees_that_leave_a_face(no_assets, tmp_path, capsys, turn):
+    with pytest.raises(SystemExit):
+        command(tmp_path, "--turn", turn)
+    assert "must lie between 1 and 40" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("share", [[], ["--shard", "1/1"]])
 def test_two_runs_of_one_shard_refuse_each_other(stand_in, no_assets, tmp_path, capsys, share):
     assert command(tmp_path) == 0

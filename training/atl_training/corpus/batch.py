@@ -168,10 +168,10 @@ def _require_voices(plan: Plan, places: Places) -> None:
 def _sole_run(plan: Plan, places: Places, out: Path, part: tuple[int, int]) -> Iterator[None]:
     """Hold the shards of this run, and the folder for this plan; raises UserError where that can't be."""
     places.parts.mkdir(parents=True, exist_ok=True)
-    kept, wanted = out / "plan.json", json.dumps(asdict(plan), indent=1)
+    kept = out / "plan.json"
     if not kept.exists():
-        _write_whole(kept, wanted)
-    if kept.read_text() != wanted:
+        _write_whole(kept, json.dumps(asdict(plan), indent=1))
+    if json.loads(kept.read_text()) not in (asdict(plan), _as_before_turns(plan)):
         raise UserError(f"{out} holds a corpus of other settings ({kept}): give another --out, or the same settings.")
     with ExitStack() as locks:
         for shard in list(plan.shards())[part[0] :: part[1]]:
@@ -182,6 +182,11 @@ def _sole_run(plan: Plan, places: Places, out: Path, part: tuple[int, int]) -> I
                 raise UserError(f"Another run is writing {shard} into {out}: wait for it, or give another --out or --shard."
                                 ) from error  # fmt: skip
         yield
+
+
+def _as_before_turns(plan: Plan) -> dict:
+    """What a plan looked like before heads could be asked to turn."""
+    return {name: value for name, value in asdict(plan).items() if name != "turn" or value != TURN}
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -250,7 +255,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=_seconds, default=4.6, help="of a clip (%(default)s: with the other defaults an hour)")
     parser.add_argument("--size", type=_positive, default=288, help="px, even (%(default)s: the renderer's 256 px crop fits in)")
     parser.add_argument("--seed", type=int, default=0, help="namespace of the identities: other seeds are other people")
-    parser.add_argument("--turn", type=_degrees, default=TURN, help="that heads may be turned by, degrees (%(default)g)")
+    parser.add_argument("--turn", type=_degrees, default=TURN, help="degrees that heads may turn about each axis (%(default)g)")
     parser.add_argument("--draft", action="store_true", help="sound and ground truth only")
     parser.add_argument("--licence", choices=LICENCES, default="any", help="cc0: only what is CC0 or public domain")
     parser.add_argument("--recordings", type=Path, help="real voices: what `atl-corpus recordings` wrote")

@@ -25,7 +25,7 @@ EMOTIONS: dict[str, dict[str, float]] = {
 NEUTRAL_SHARE = 0.3  # of the clips; the seven others are alike: robots are mostly spoken to without much feeling
 LEVELS = (1, 2, 3)  # MEAD's; level 3 is intensity 1
 BLEND_S = 0.24  # in which real motion takes over and lets go, in its own silence before and after speech
-TURN = 15.0  # degrees: no head is turned farther, and few come near; all turn farther where more is asked for
+TURN = 15.0  # degrees about each axis: no head is turned farther, few come near; where more is asked for, all turn farther
 EASE_S = 0.6  # everything eases in from a near-neutral, near-frontal first frame
 GAZE_GAIN = 1 / 0.6  # an eyeLook unit of 1 turns the eye by roughly 35 degrees
 

@@ -3,7 +3,7 @@
     python -m atl_training.renderer.export --view face --weights OUT/renderer.safetensors \\
         --out atl_diffusion_node/atl_diffusion_node/data
 
-An int8 graph that is there is of the old weights then: `atl_training.renderer.quantise` makes it anew.
+An int8 graph that is there is of the old weights then, and goes: `atl_training.renderer.quantise` makes it anew.
 """
 import argparse
 import shutil
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from atl_diffusion_node.runtime import WINDOWS, OnnxRuntime, OpenVinoRuntime, Runtime
+from atl_diffusion_node.runtime import INT8, WINDOWS, OnnxRuntime, OpenVinoRuntime, Runtime
 from atl_diffusion_node.unet import identity_shapes, memory_shapes
 from atl_training.renderer.net import Renderer
 from atl_training.tool import run_tool
@@ -57,6 +57,7 @@ def export(net: Renderer, folder: Path, view: str) -> None:
     modules, names = (_Identity(net.identity), _Step(net.unet)), ("identity", "unet")
     outputs = [f"f{i}" for i in range(4)], ["change", "flow", *(f"next_m{i}" for i in range(3))]
     (folder / view).mkdir(parents=True, exist_ok=True)
+    (folder / view / INT8).unlink(missing_ok=True)  # the old weights'
     for name, module, example, made in zip(names, modules, inputs(WINDOWS[view]), outputs, strict=True):
         path = folder / view / f"{name}.onnx"
         torch.onnx.export(module.eval(), tuple(example.values()), path, input_names=list(example), output_names=made,

@@ -26,7 +26,7 @@ from torch.nn.functional import avg_pool2d
 from tqdm import tqdm
 
 from atl_diffusion_node.bridge import start_state
-from atl_diffusion_node.runtime import MEMORY, OnnxRuntime, OpenVinoRuntime, Runtime, TorchRuntime, of_window
+from atl_diffusion_node.runtime import INT8, MEMORY, OnnxRuntime, OpenVinoRuntime, Runtime, TorchRuntime, of_window
 from atl_diffusion_node.unet import moved
 from atl_diffusion_node.views import VIEWS, View
 from atl_training.renderer.batches import Segments
@@ -161,7 +161,7 @@ def main() -> None:
             Path(made, view.name).mkdir()
             for name in ("identity.onnx", "unet.onnx", "renderer.safetensors"):
                 shutil.copy(arguments.folder / view.name / name, Path(made, view.name))
-            quantise(arguments.folder, Path(made, view.name, "unet_int8.onnx"), view, train, arguments.seed)
+            quantise(arguments.folder, Path(made, view.name, INT8), view, train, arguments.seed)
         figures = judge(Path(made), val, arguments.seed)
         loss = {view: {name: round(by["openvino-f32"][name] - by["openvino-int8"][name], 3) for name in ("truth_db", "lips_db")}
                 for view, by in figures.items()}  # fmt: skip

@@ -1,6 +1,6 @@
 """Measure everything that is asked of the renderer, as the runtime runs it.
 
-    python -m atl_training.renderer.report --grid SHARDS --corpus SHARDS --turns SHARDS --folder SHARDS --portraits DIR \
+    python -m atl_training.renderer.report --grid SHARDS --corpus SHARDS --turns SHARDS --folder SHARDS --portraits DIR \\
         --out docs/renderer.json
 
 GRID's are a real man's clips held out by clip, the corpus's people are held out (and those of --turns, a corpus made with
@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--grid", type=Path, help="GRID as shards (atl-corpus load)")
     parser.add_argument("--corpus", type=Path, help="shards of the studio's, with pictures")
-    parser.add_argument("--turns", type=Path, help="the same, whose heads turn far (atl-corpus make --turn 30); all are judged")
+    parser.add_argument("--turns", type=Path, help="the same, whose heads turn far (atl-corpus make --turn 30)")
     parser.add_argument("--folder", type=Path, help="shards of film of people whom no training saw: all of it is judged")
     parser.add_argument("--portraits", type=Path, help="folder of pictures (.jpg); those held out by name are judged")
     parser.add_argument("--clips", type=int, default=12, help="of each set (%(default)s)")

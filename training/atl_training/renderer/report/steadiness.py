@@ -45,8 +45,8 @@ def skin_flicker(squares: np.ndarray, points: np.ndarray) -> float:
 def seams(portrait: Portrait, points: np.ndarray, ours: np.ndarray, warp_only: np.ndarray) -> dict[str, float]:
     """Edges in frames (T, H, W, 3) of landmarks (T, 68, 3) in crop coordinates: mean lengths of luma's gradient, levels a pixel.
 
-    Of three bands in which what is drawn fades out at an edge, `crop` (what the network draws, into what is only warped), `mouth`
-    (its view's, into the face's) and `paste` (all of it, into the portrait):
+    Of three bands in which what is drawn fades out at an edge, `crop` (what the network repaints, into what is only moved),
+    `mouth` (its view's, into the face's) and `paste` (all of it, into the portrait):
     `seam_BAND` of the difference of ours from the warp alone, of `paste` from the portrait; `texture_BAND`, of what has no such
     edge, the warp alone or the portrait; and `edge_BAND`, ours over that, %: a visible edge makes it more than 100, blur less.
     """

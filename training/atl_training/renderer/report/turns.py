@@ -15,9 +15,9 @@ from atl_training.corpus.rotation import rotation_matrix
 from atl_training.landmarks.report.figures import summed
 from atl_training.renderer.report.crop import FaceCrop
 from atl_training.shards import Sample
-from atl_training.ways import FROM_TRUE, STILL, TRUTH, Clip, draw
+from atl_training.ways import FROM_TRUE, TRUTH, Clip, draw
 
-TURNS = (0, 10, 15, 20, 30)  # degrees: the ends of the bins
+TURNS = (0, 10, 15, 20, 180)  # degrees: the ends of the bins
 EVERY = 3  # frames of a clip that are judged: neighbours are alike
 
 
@@ -40,7 +40,7 @@ def on_turns(samples: list[Sample], renderers: dict[str, FaceRenderer]) -> dict:
         count = len(clip.frames)
         turn, crop = turned_by(sample.arrays["rotation"][:count]), FaceCrop(clip.landmarks[0])
         own = embeddings(embed, [clip.portrait.picture])[0]
-        ways = {TRUTH: clip.frames, STILL: np.repeat(clip.portrait.picture[None], count, axis=0)}
+        ways = {TRUTH: clip.frames}
         for name, renderer in renderers.items():
             ways[f"{name} from {FROM_TRUE}"] = draw(renderer, clip.portrait, clip.true_points)
         judged = np.arange(1, count)[::EVERY]
