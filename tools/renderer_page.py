@@ -9,10 +9,10 @@ SPOKEN = f"ours from {POSED}"
 INTRODUCTION = """
 ## Landmarks to frames
 
-`python -m atl_training.renderer.report --grid grid_shards --corpus corpus --folder FOLDER --portraits PICTURES --clips 8
---people 8 --out docs/renderer.json`, then `--only grid --clips 89`: all of GRID's that are held out. The default renderer as it
-runs ({runtime}, {steps} evaluation a frame), whole frames, paste-back included. Means over clips with 95 % bootstrap intervals
-(of 8 clips too narrow, see above: where one ends near 0, the gain is not sure); gains are paired by clip. A clip's first frame is
+`python -m atl_training.renderer.report --grid grid_shards --corpus corpus --turns corpus_turn --folder FOLDER --portraits PICTURES
+--clips 9 --people 8 --out docs/renderer.json`, then `--only grid --clips 89`: all of GRID's that are held out. The corpus is of
+`atl-corpus make --identities 100 --clips 1`, of which only the held-out people were made. The default renderer as it runs ({runtime}, {steps} evaluation a frame), whole frames, paste-back included. Means over clips with 95 % bootstrap intervals
+(of 9 clips too narrow, see above: where one ends near 0, the gain is not sure); gains are paired by clip. A clip's first frame is
 its portrait and isn't judged.
 
 Pictures are judged in a square around the face, fixed over the clip, resized to 128 px: its side is 1.4 times the height of the

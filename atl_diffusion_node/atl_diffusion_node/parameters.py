@@ -11,8 +11,8 @@ PARAMETERS = [
               "has that), cuda (torch in bf16), cuda-graphs (that, compiled: a minute at the start), or auto: cuda where torch "
               "sees one, else cpu. The CUDA ones were never run: no GPU was there.",
               choices=DEVICES, read_only=True),
-    Parameter("precision", "auto", "On CPUs (cuda computes in bf16); auto takes bf16 on AMX and Zen 4 and 5 "
-              "processors, where that is fast, int8 on other x86 ones, which costs .03 dB, else f32.",
+    Parameter("precision", "auto", "On CPUs (cuda computes in bf16); auto takes int8 on x86, which is the "
+              "fastest there and costs .03 dB, else f32.",
               choices=("auto", "f32", "bf16", "int8"), read_only=True),
     Parameter("threads", 2, "Threads that draw on a CPU, 0: all cores. From two on the face and its mouth are drawn at the "
               "same time. Two are what a small robot has.",

@@ -68,14 +68,11 @@ def prefers_bf16() -> bool:
 
 
 def best_precision() -> str:
-    """What OpenVINO draws best in, speed and picture weighed: bf16 where that is fast, else int8 on x86, else f32.
+    """What OpenVINO draws in unless told otherwise: int8 on x86, else f32 (on aarch64 nobody has looked).
 
-    docs/bench-avx2.json tells how much faster int8 is on AVX2 alone, `data/quantise.json` what it costs. Its 16-bit sums could
-    overflow without VNNI: tests/diffusion_node/test_runtimes.py draws with AVX2 what has to be near to float32's. On aarch64
-    nobody has looked.
+    int8 is the fastest with AVX-512 and without (docs/results.md, "Speed"), for .01 to .03 dB (`data/quantise.json`). Its 16-bit
+    sums could overflow where there is no VNNI: tests/diffusion_node/test_runtimes.py draws with AVX2 alone, too.
     """
-    if prefers_bf16():
-        return "bf16"
     return "int8" if platform.machine() in ("x86_64", "AMD64") else "f32"
 
 

@@ -37,7 +37,7 @@ def average(paths: list[Path]) -> dict[str, torch.Tensor]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="files of weights (renderer.safetensors of a training)")
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="files of weights, renderer.safetensors of trainings")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     made = average(arguments.runs)

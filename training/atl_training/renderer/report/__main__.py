@@ -62,7 +62,7 @@ def main() -> None:
     measure = {
         "grid": lambda: on_clips(_held_out(chosen.grid, chosen.clips), ours, model, "GRID", spoken=True),
         "corpus": lambda: on_clips(_one_each(chosen.corpus, chosen.clips), ours, model, "corpus", spoken=False),
-        "turns": lambda: on_turns(_held_out(chosen.turns, 0), renderers),
+        "turns": lambda: on_turns(_one_each(chosen.turns, 0), renderers),
         "folder": lambda: on_clips(_all(chosen.folder, chosen.clips), ours, model, "folder", spoken=False),
         "portraits": lambda: on_strangers(chosen.portraits, chosen.people, renderers, model, _held_out(chosen.grid, 1)[0].audio),
         "turned": lambda: turned(portrait, renderers, chosen.sheet),
