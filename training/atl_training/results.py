@@ -30,6 +30,7 @@ from atl_training.likeness import Likeness, Networks, of_sets
 from atl_training.shards import Sample, read_shards
 from atl_training.tool import run_tool
 from atl_training.ways import Clip, made_in_all_ways
+from atl_training.workers import begin_worker
 
 _STATE = {}  # of a worker process: networks are loaded once
 
@@ -81,6 +82,7 @@ def is_spoken(sample: Sample) -> bool:
 
 
 def _start(renderer: Path | None, speech: Path | None) -> None:
+    begin_worker()
     cv2.setNumThreads(1)
     _STATE["model"] = SpeechModel(path=speech)
     _STATE["ours"] = FaceRenderer(OpenVinoRuntime(1, folder=renderer))

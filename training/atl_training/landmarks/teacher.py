@@ -20,6 +20,7 @@ from atl_face.stream import FRAME_SAMPLES
 from atl_training.checkpoint import complete
 from atl_training.landmarks.data import Utterance
 from atl_training.landmarks.encoders import load_encoder
+from atl_training.workers import begin_worker
 
 SCALE_FROM = 300  # clips whose features give the mean and deviation of each
 WORKERS = 2
@@ -37,7 +38,7 @@ def keep(utterances: list[Utterance], encoder: str, folder: Path) -> None:
         return
     hear = partial(_heard, encoder)
     load_encoder(encoder, None)  # here, where a UserError is told
-    with get_context("spawn").Pool(WORKERS) as pool, complete(path) as half:
+    with get_context("spawn").Pool(WORKERS, begin_worker) as pool, complete(path) as half:
         jobs = pool.imap(hear, ((u.sound, len(u.weights)) for u in utterances), chunksize=8)
         first = [next(jobs) for _ in utterances[:SCALE_FROM]]
         known = np.concatenate(first).astype(np.float32)

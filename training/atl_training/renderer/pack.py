@@ -26,6 +26,7 @@ from atl_face.align import CropTransform
 from atl_training.augment import CameraNoise
 from atl_training.shards import Sample, find_shards, read_facts, read_shards, share_alike
 from atl_training.tool import run_tool
+from atl_training.workers import begin_worker
 
 FRAMES = 4  # of a segment: the U-Net's temporal field of view
 NEUTRAL_SHARE = 0.4  # of the segments take the clip's first frame (mouth closed) as portrait ...
@@ -154,7 +155,7 @@ def pack(jobs: list, cut_job, out: Path, workers: int) -> int:
     maps = {name: open_memmap(out / f"{name}.part", "w+", dtype, (total, *shape))
             for name, (shape, dtype) in ARRAYS.items()}  # fmt: skip
     at = 0
-    with get_context("spawn").Pool(workers) as pool:  # a fork would inherit the threads of the caller's libraries
+    with get_context("spawn").Pool(workers, begin_worker) as pool:  # a fork would inherit the threads of the caller's libraries
         for arrays in tqdm(pool.imap(cut_job, jobs), total=len(jobs), desc=str(out)):
             count = len(arrays["portrait"])
             for name, values in arrays.items():
