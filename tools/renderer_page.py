@@ -9,11 +9,12 @@ SPOKEN = f"ours from {POSED}"
 INTRODUCTION = """
 ## Landmarks to frames
 
-`python -m atl_training.renderer.report --grid grid_shards --corpus corpus --turns corpus_turn --folder FOLDER --portraits PICTURES
---clips 9 --people 8 --out docs/renderer.json`, then `--only grid --clips 89`: all of GRID's that are held out. The corpus is of
-`atl-corpus make --identities 100 --clips 1`, of which only the held-out people were made. The default renderer as it runs ({runtime}, {steps} evaluation a frame), whole frames, paste-back included. Means over clips with 95 % bootstrap intervals
-(of 9 clips too narrow, see above: where one ends near 0, the gain is not sure); gains are paired by clip. A clip's first frame is
-its portrait and isn't judged.
+`python -m atl_training.renderer.report --grid grid_shards --corpus corpus --turns corpus_turn --folder FOLDER
+--portraits PICTURES --clips 9 --people 8 --out docs/renderer.json`, then `--only grid --clips 89`: all of GRID's that are held
+out. The corpus is of `atl-corpus make --identities 100 --clips 1`, of which only the held-out people were made. The default
+renderer as it runs ({runtime}, {steps} evaluation a frame), whole frames, paste-back included. Means over clips with 95 %
+bootstrap intervals (of 9 clips too narrow, see above: where one ends near 0, the gain is not sure); gains are paired by clip. A
+clip's first frame is its portrait and isn't judged.
 
 Pictures are judged in a square around the face, fixed over the clip, resized to 128 px: its side is 1.4 times the height of the
 first frame's landmarks. SSIM is of luma. The mouth's box is `atl_face.topology.mouth_box`, tighter than that of the prototype
@@ -22,10 +23,10 @@ sharpened (`renderer.SHARPEN`), by as much as this measure wanted on GRID's trai
 is lower ("Clips made anew", above). "Outside" is everything in the square but mouth and eyes. Lip gaps of frames are
 mediapipe's, which also found the driving landmarks of film: that flatters r.
 
-What GRID's squares lack in PSNR is the shoulders': half of the 89 clips have more than 35.1 dB, the worst eight 30 to 31. There
-he sways, collar and neck go half a pixel to two otherwise than the head, and no landmark tells: ridge regressions of that way on
-the head's place, size and turn, and slow averages of them, explain a quarter of its variance across and none down, in clips
-that they weren't fitted to (throwaway scripts).
+What GRID's squares lack in PSNR is the shoulders': with the networks before (34.5 dB), half of the 89 clips had more than 35.1, the
+worst eight 30 to 31. There he sways, collar and neck go half a pixel to two otherwise than the head, and no landmark tells: ridge
+regressions of that way on the head's place, size and turn, and slow averages of them, explain a quarter of its variance across and
+none down, in clips that they weren't fitted to (throwaway scripts).
 
 ### What was asked, and what is
 """
