@@ -23,10 +23,10 @@ sharpened (`renderer.SHARPEN`), by as much as this measure wanted on GRID's trai
 is lower ("Clips made anew", above). "Outside" is everything in the square but mouth and eyes. Lip gaps of frames are
 mediapipe's, which also found the driving landmarks of film: that flatters r.
 
-What GRID's squares lack in PSNR is the shoulders': with the networks before (34.5 dB), half of the 89 clips had more than 35.1, the
-worst eight 30 to 31. There he sways, collar and neck go half a pixel to two otherwise than the head, and no landmark tells: ridge
-regressions of that way on the head's place, size and turn, and slow averages of them, explain a quarter of its variance across and
-none down, in clips that they weren't fitted to (throwaway scripts).
+What GRID's squares lack in PSNR is the shoulders': with the networks before (34.5 dB), half of the 89 clips had more than
+35.1, the worst eight 30 to 31. There he sways, collar and neck go half a pixel to two otherwise than the head, and no
+landmark tells: ridge regressions of that way on the head's place, size and turn, and slow averages of them, explain a quarter
+of its variance across and none down, in clips that they weren't fitted to (throwaway scripts).
 
 ### What was asked, and what is
 """
