@@ -91,9 +91,11 @@ SPEED = """
 
 `atl bench --viewer --reference --seconds {seconds:.0f} --json docs/bench.json` and `atl bench --avx2 --seconds
 {avx2_seconds:.0f} --json docs/bench-avx2.json` (AVX-512 and bfloat16 switched off for OpenVINO, OpenCV and NumPy, as on a robot).
-**Machines that call themselves AMD EPYC differ by half and more; this is one of the slower.** On it the renderer as it was at
-commit 655ab70, drew 48 to 55 frames/s; a faster one drew 82 with that (its docs/bench.json).
-(Stages are counted as at commit 5d703a4: moving the warp's map by the flow, half a millisecond, is paste's since, not network's.)
+**Machines that call themselves AMD EPYC differ by half and more; this is one of the slower**: the reference draws 0.491
+frames/s here in torch, where it drew 0.532 as the renderer of commit 51b7ab0, in bfloat16, drew 67.2. Drawing in bfloat16,
+the networks and the paste of commit 103e2ac drew 55.8 here. Something disturbed the landmark stage as this run began: alone,
+straight after, it took 0.77 ms a step, a real-time factor of 0.021 (`bench.bench_landmarks`), which on this machine misses
+the aim of 0.02 that a faster one meets ("Sound to landmarks"). The run without AVX-512 is of commit 103e2ac and its networks.
 Latency: from the arrival of the last sample that a frame needs (its 40 ms and 80 ms of look-ahead) to the arrival of the
 frame. The viewer's decoder runs on the same two cores.
 """
