@@ -60,7 +60,7 @@ def rows() -> list[tuple[str, str, str]]:
          "`atl bench`, `--avx2`"),
         ("process start to first frame; a new photo; memory",
          f"{start['total_ms']:.0f} ms; {start['new_photo_ms']:.0f} ms; {start['rss_mb']} MB", "`atl bench`"),
-        ("the renderer against a 3D U-Net of the paper's size, in the same run",
+        (f"the renderer ({drawn['runtime']}) against a 3D U-Net of the paper's size, in the same run",
          f"{drawn['vs_paper_torch']:.0f} x eager torch, {drawn['vs_paper_runtime']:.0f} x OpenVINO bf16 (speed alone; its "
          "weights are random)", "`atl bench --reference`"),
         (f"whole graph in real time, {bench['graph']['seconds']:.0f} s",

@@ -16,7 +16,7 @@ REPAINT_FROM, REPAINT_FULL = 10.0, 40.0
 wholly. What a warp has squeezed (teeth behind lips that shut, an eye that closes) has detail that only the crop's coarser
 pixels know to be gone."""
 ROOM = Room.around(FACE_SIZE)  # is warped; the network sees the crop in it
-EDGE = 0.07  # crop sides over which what the network repaints fades out; at .12 turned heads lose .01 dB and GRID .02
+EDGE = 0.07  # crop sides over which what the network repaints fades out; at .12 GRID loses .02 dB (throwaway script)
 FINELY = cv2.INTER_CUBIC
 """Of the portrait's pixels from brows to chin: linear takes a tenth of the mouth's sharpness. The rest is linear: .07 dB better
 on GRID, and half a millisecond faster at 512 px."""

@@ -34,7 +34,7 @@ BESIDE_KEPT = 0.3
 """How much of its way from the eye's corner, along the eyes' line, that contour keeps at least. A head that turns by 15
 degrees and more hides it behind the cheek, which is then what is seen there: with the contour, the far eye would come to the
 face's edge, and triangles fold over. On the studio's people the warp alone is .06 dB nearer to heads turned by 20 to 30
-degrees (.02 farther at .6)."""
+degrees (.02 farther at .6; throwaway script)."""
 _MARGIN = 1.0 / 128  # the anchors lie just outside, so that every pixel is inside a triangle
 FLAT = 0.002  # crop sides (half a pixel): a triangle that is no higher is a sliver
 _SUBPIXEL = 4

@@ -252,10 +252,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards; a run into it goes on where it stopped")
     parser.add_argument("--identities", type=_positive, default=400)
     parser.add_argument("--clips", type=_positive, default=2, help="of a person (%(default)s)")
-    parser.add_argument("--seconds", type=_seconds, default=4.6, help="of a clip (%(default)s: with the other defaults an hour)")
+    parser.add_argument("--seconds", type=_between(2, 600, ": a sentence has to fit"), default=4.6,
+                        help="of a clip (%(default)s: with the other defaults an hour)")  # fmt: skip
     parser.add_argument("--size", type=_positive, default=288, help="px, even (%(default)s: the renderer's 256 px crop fits in)")
     parser.add_argument("--seed", type=int, default=0, help="namespace of the identities: other seeds are other people")
-    parser.add_argument("--turn", type=_degrees, default=TURN, help="degrees that heads may turn about each axis (%(default)g)")
+    parser.add_argument("--turn", type=_between(1, 40, ": farther, half a face is hidden"), default=TURN,
+                        help="degrees that heads may turn about each axis (%(default)g)")  # fmt: skip
     parser.add_argument("--draft", action="store_true", help="sound and ground truth only")
     parser.add_argument("--licence", choices=LICENCES, default="any", help="cc0: only what is CC0 or public domain")
     parser.add_argument("--recordings", type=Path, help="real voices: what `atl-corpus recordings` wrote")
@@ -266,24 +268,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=_positive, default=os.cpu_count(), help="processes (one a core)")
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 2 <= seconds <= 600:
-        raise argparse.ArgumentTypeError(f"must lie between 2, a sentence has to fit, and 600, not {text!r}")
-    return seconds
+def _between(low: float, high: float, why: str) -> Callable[[str], float]:
+    """What reads an option's number that must lie between two."""
 
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must lie between {low:g} and {high:g}{why}, not {text!r}")
+        return value
 
-def _degrees(text: str) -> float:
-    try:
-        turn = float(text)
-    except ValueError:
-        turn = 0.0
-    if not 1 <= turn <= 40:
-        raise argparse.ArgumentTypeError(f"must lie between 1 and 40, beyond which half a face is hidden, not {text!r}")
-    return turn
+    return number
 
 
 def run(options: argparse.Namespace) -> None:
