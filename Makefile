@@ -1,7 +1,6 @@
 # ATL Avatar: `make avatar` is the whole way from a fresh machine to a talking face.
 .PHONY: help setup avatar test training results lint clean
 .DEFAULT_GOAL := help
-export PYTHON AUDIO PORTRAIT OUT PORT DATA GRID FOLDER PORTRAITS
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12

@@ -174,5 +174,5 @@ def test_what_is_no_aligner_is_told(tmp_path):
     (["--out", "."], "is a folder"),
 ])  # fmt: skip
 def test_mistakes_are_told_before_anything_is_spoken(options, sentence, tmp_path, capsys):
-    assert main(["aligner", "--out", str(tmp_path / "a"), *options]) == 1
+    assert main(["aligner", "--out", str(tmp_path / "a"), *options]) == 2
     assert sentence in capsys.readouterr().err

