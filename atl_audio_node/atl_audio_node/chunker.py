@@ -3,6 +3,7 @@
 import numpy as np
 import soxr
 
+from atl_face.pcm import to_float
 from atl_face.stream import CHUNK_SAMPLES, SAMPLE_RATE
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 4_000, 192_000  # half a telephone's, and a studio's: what is beyond is a mistake
@@ -18,7 +19,7 @@ def rate_problem(what: str, rate_hz: int) -> str:
 def to_mono(block: np.ndarray) -> np.ndarray:
     """PCM of shape (n,) or (n, channels), float in [-1, 1] or int16, as mono float32 (n,)."""
     if block.dtype == np.int16:
-        block = block.astype(np.float32) / 32768.0
+        block = to_float(block)
     block = block.astype(np.float32, copy=False)
     return block if block.ndim == 1 else block.mean(axis=1)
 

@@ -1,17 +1,12 @@
 """Chunks to messages and back."""
 
-import numpy as np
 
 from atl_audio_node.sound_stream import Chunk, StreamEnd
+from atl_face.pcm import to_int16
 from atl_face.stream import SAMPLE_RATE
 from atl_msgs.msg import AudioChunk
 from atl_node.arrays import to_array
 from atl_node.stamps import to_time
-
-
-def to_int16(samples: np.ndarray) -> np.ndarray:
-    """float32 in [-1, 1] as int16 PCM, clipped."""
-    return np.clip(np.rint(samples * 32767.0), -32768, 32767).astype(np.int16)
 
 
 def chunk_message(chunk: Chunk) -> AudioChunk:

@@ -5,6 +5,7 @@ All of it is per frame, so it is causal; the paper's mask is normalised over a w
 import cv2
 import numpy as np
 
+from atl_diffusion_node.polygons import SHIFT, fixed_point
 from atl_face.topology import (
     BROW_LEFT,
     BROW_RIGHT,
@@ -22,7 +23,6 @@ MASK_FLOOR = 0.1  # the paper's: a little noise everywhere, so that no pixel is 
 MOUTH_WEIGHT = 3.0  # of each of the mouth's points: together they weigh somewhat more than all others (60 : 48)
 POINT_WEIGHT = np.ones(68, np.float32)
 POINT_WEIGHT[MOUTH] = MOUTH_WEIGHT
-_SUBPIXEL = 4  # fractional bits that OpenCV's drawing takes: sixteenths of a pixel
 _LINES = ((JAW, False), (BROW_RIGHT, False), (BROW_LEFT, False), (NOSE, False), (EYE_RIGHT, True), (EYE_LEFT, True))
 
 
@@ -50,11 +50,6 @@ def guide_mask(points: np.ndarray, size: int, place: tuple[slice, slice] = (slic
     return MASK_FLOOR + (1 - MASK_FLOOR) * g / max(float(g.max()), 1e-6)
 
 
-def _draw(points: np.ndarray, size: int) -> np.ndarray:
-    """Crop coordinates as OpenCV's fixed-point pixels, int32 (n, 1, 2)."""
-    return np.round((points * size - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)[:, None]
-
-
 def rasters(points: np.ndarray, size: int) -> np.ndarray:
     """Pictures of the landmarks that the network sees beside the noise: (size, size, 3) uint8.
 
@@ -62,11 +57,11 @@ def rasters(points: np.ndarray, size: int) -> np.ndarray:
 
     The paper gives the landmarks through the noise alone; lines say exactly where lips and lids are to be.
     """
-    xy = np.asarray(points, np.float64)[:, :2]
+    px = fixed_point(np.asarray(points, np.float64)[:, :2] * size)
     opening, lips, lines = (np.zeros((size, size), np.uint8) for _ in range(3))
-    cv2.fillPoly(opening, [_draw(xy[INNER_LIPS], size)], 255, cv2.LINE_AA, _SUBPIXEL)
-    cv2.polylines(lips, [_draw(xy[OUTER_LIPS], size)], True, 255, 1, cv2.LINE_AA, _SUBPIXEL)
-    cv2.polylines(lips, [_draw(xy[INNER_LIPS], size)], True, 128, 1, cv2.LINE_AA, _SUBPIXEL)
+    cv2.fillPoly(opening, [px[INNER_LIPS]], 255, cv2.LINE_AA, SHIFT)
+    cv2.polylines(lips, [px[OUTER_LIPS]], True, 255, 1, cv2.LINE_AA, SHIFT)
+    cv2.polylines(lips, [px[INNER_LIPS]], True, 128, 1, cv2.LINE_AA, SHIFT)
     for part, closed in _LINES:
-        cv2.polylines(lines, [_draw(xy[part], size)], closed, 255, 1, cv2.LINE_AA, _SUBPIXEL)
+        cv2.polylines(lines, [px[part]], closed, 255, 1, cv2.LINE_AA, SHIFT)
     return np.dstack([opening, lips, lines])

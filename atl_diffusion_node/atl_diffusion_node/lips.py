@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from atl_diffusion_node.polygons import filled
 from atl_diffusion_node.warp import part_lips
 from atl_face.topology import CLOSED_LIP_GAP, INNER_LIPS, OUTER_LIPS, lip_gap
 
 LINE_SHADE = 0.45  # of the lips' median colour: chosen by eye (in the shipped portrait the line is 0.55 to 0.6 of it)
 SEALED, OPEN = 0.2, 0.5  # shares of the portrait's own lip gap up to which the mouth is covered, and from which on it is not
 SOFTNESS = 0.004  # crop sides that the line's edge is blurred by: a pixel of 256
-_SUBPIXEL = 4
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class LipLine:
     def of(cls, crop: np.ndarray, neutral: np.ndarray) -> "LipLine":
         """From the portrait's crop (S, S, 3) uint8 and landmarks (68, 2|3), crop coordinates."""
         size = crop.shape[0]
-        ring = _fill(neutral[OUTER_LIPS, :2] * size, (size, size)) - _fill(neutral[INNER_LIPS, :2] * size, (size, size))
+        ring = filled(neutral[OUTER_LIPS, :2] * size, (size, size)) - filled(neutral[INNER_LIPS, :2] * size, (size, size))
         lips = crop[ring > 0.5]
         colour = np.median(lips, axis=0) if len(lips) else np.zeros(3)
         return cls((LINE_SHADE * colour).astype(np.float32), float(lip_gap(neutral)))
@@ -57,16 +57,8 @@ class LipLine:
         x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, picture.shape[1]), min(y1, picture.shape[0])
         if x0 >= x1 or y0 >= y1:
             return
-        mask = cv2.GaussianBlur(_fill(inner - (x0, y0), (y1 - y0, x1 - x0)), (0, 0), blur_px)
+        mask = cv2.GaussianBlur(filled(inner - (x0, y0), (y1 - y0, x1 - x0)), (0, 0), blur_px)
         # A line a pixel thin is blurred to half its strength: the middle of it is to be the line's own colour.
         mask = share * np.minimum(mask / max(float(mask.max()), 1e-6), 1)[..., None]
         part = picture[y0:y1, x0:x1]
         part[...] = np.rint(part + mask * (self.colour - part))
-
-
-def _fill(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(H, W) float32: 1 inside a polygon (n, 2) of pixel coordinates."""
-    mask = np.zeros(shape, np.uint8)
-    corners = np.round((polygon - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
-    cv2.fillPoly(mask, [corners[:, None]], 255, cv2.LINE_AA, _SUBPIXEL)
-    return mask.astype(np.float32) / 255

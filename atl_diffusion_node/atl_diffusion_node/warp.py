@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from scipy.spatial import Delaunay
 
+from atl_diffusion_node.polygons import SHIFT, fixed_point
 from atl_face.align import CropTransform
 from atl_face.topology import LIP_PAIRS
 
@@ -37,7 +38,6 @@ face's edge, and triangles fold over. On the studio's people the warp alone is .
 degrees (.02 farther at .6; throwaway script)."""
 _MARGIN = 1.0 / 128  # the anchors lie just outside, so that every pixel is inside a triangle
 FLAT = 0.002  # crop sides (half a pixel): a triangle that is no higher is a sliver
-_SUBPIXEL = 4
 
 
 def _anchors() -> np.ndarray:
@@ -163,9 +163,9 @@ class FaceWarp:
         shift = offset[:, 0] - across * dst[:, 0, :1] - down * dst[:, 0, 1:]
         across, down, shift = (part @ (1, 1j) for part in (across, down, shift))  # x + iy: half the passes over pixels
         owner = np.zeros(room.shape, np.int32)
-        corners = np.round((dst * room.size + room.corner - 0.5) * (1 << _SUBPIXEL)).astype(np.int32)
+        corners = fixed_point(dst * room.size + room.corner)
         for index in np.argsort(~flat, kind="stable"):  # slivers first: they get what no other triangle reaches
-            cv2.fillConvexPoly(owner, corners[index], int(index), cv2.LINE_8, _SUBPIXEL)
+            cv2.fillConvexPoly(owner, corners[index], int(index), cv2.LINE_8, SHIFT)
         x, y = ((np.arange(count) - before + 0.5).astype(np.float32) / room.size
                 for count, before in zip(room.shape[::-1], room.corner, strict=True))  # fmt: skip
         across, down, shift = (part.astype(np.complex64) for part in (across, down, shift))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from atl_display_node.media_clock import SAMPLE_NS, MediaClock
+from atl_face.pcm import to_float
 from atl_face.stream import FRAME_NS
 
 
@@ -121,7 +122,7 @@ class Recorder:
         if samples.size == 0:
             return
         self.samples += samples.size
-        sound = samples.astype(np.float32) / 32768.0
+        sound = to_float(samples)
         if self._writer is None:
             self._sound.append(sound)
         else:

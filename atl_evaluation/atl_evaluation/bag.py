@@ -17,6 +17,7 @@ from atl_evaluation.storage import BagFiles, unpacked
 from atl_face.align import CropTransform
 from atl_face.errors import UserError
 from atl_face.media import read_picture
+from atl_face.pcm import to_float
 from atl_face.stream import SAMPLE_RATE
 from atl_landmark_node.face_model import PortraitFace
 from atl_landmark_node.stream import LandmarkFrame
@@ -186,7 +187,7 @@ def _joined(chunks: list[Chunk], total: int | None) -> Sound:
         pieces.append(chunk.samples[max(0, -gap):])
         end = max(end, chunk.first_sample + len(chunk.samples))
     samples = np.concatenate(pieces)[: None if total is None else max(0, total - first)]
-    return Sound(chunks[0].stream_id, chunks[0].start_ns, first, samples.astype(np.float32) / 32768, lost, total is not None)
+    return Sound(chunks[0].stream_id, chunks[0].start_ns, first, to_float(samples), lost, total is not None)
 
 
 # Messages as rosbags deserializes them to events. Whatever is wrong with one raises.

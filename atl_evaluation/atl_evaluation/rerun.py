@@ -21,6 +21,7 @@ from atl_evaluation.bag import Bag
 from atl_evaluation.events import Asked, Chunk, End, Event, Marks, Shown
 from atl_face.emotion import Expression
 from atl_face.errors import UserError
+from atl_face.pcm import to_float
 from atl_face.stream import FRAME_NS, SAMPLE_RATE
 from atl_landmark_node import parameters as landmark
 from atl_landmark_node.follow import ChunkFollower
@@ -128,7 +129,7 @@ class Rerun:
                 self.problems[f"chunks of sound aren't {SAMPLE_RATE} Hz: ignored"] += 1
             elif isinstance(event, Chunk):
                 start_ns = event.start_ns
-                frames = follower.push(event.stream_id, event.first_sample, event.samples.astype(np.float32) / 32768)
+                frames = follower.push(event.stream_id, event.first_sample, to_float(event.samples))
             elif isinstance(event, End):
                 frames = follower.end(event.stream_id, event.samples)
             before = time.perf_counter()

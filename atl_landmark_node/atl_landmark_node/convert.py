@@ -6,6 +6,7 @@ import numpy as np
 from geometry_msgs.msg import Vector3
 
 from atl_face import emotion
+from atl_face.pcm import to_float
 from atl_face.stream import FRAME_NS, SAMPLE_RATE
 from atl_landmark_node.stream import LandmarkFrame
 from atl_msgs.msg import AudioChunk, Expression, FaceLandmarks, Portrait
@@ -20,7 +21,7 @@ def stream_start_ns(chunk: AudioChunk) -> int:
 
 def samples_of(chunk: AudioChunk) -> np.ndarray:
     """Samples (n,) float32 in [-1, 1]."""
-    return arrays.samples_of(chunk.samples).astype(np.float32) / 32768
+    return to_float(arrays.samples_of(chunk.samples))
 
 
 def neutral_of(portrait: Portrait) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from atl_audio_node.convert import to_int16
 from atl_audio_node.sound_stream import CHUNK_NS
+from atl_face.pcm import to_int16
 
 pytest.importorskip("rclpy")
 

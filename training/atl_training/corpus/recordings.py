@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from atl_face.errors import UserError
 from atl_face.media import read_audio
+from atl_face.pcm import to_float, to_int16
 from atl_face.stream import SAMPLE_RATE
 from atl_training.corpus.phonemes import Segment, ipa_phones
 from atl_training.corpus.speech import Refine, Speech, at_level, covering, excerpt, read_segments, write_speech
@@ -118,7 +119,7 @@ def _text(path: Path) -> str:
 def _load(path: Path, rng: np.random.Generator, longest_s: float) -> Recording:
     """A recording of the library, or some phrases of it if it is too long."""
     with np.load(path) as kept:
-        samples, segments, text = kept["samples"].astype(np.float32) / 32768, read_segments(kept), str(kept["text"])
+        samples, segments, text = to_float(kept["samples"]), read_segments(kept), str(kept["text"])
         words = list(zip(kept["word_times"].tolist(), kept["words"].tolist(), strict=True))
     samples, duration = at_level(samples), len(samples) / SAMPLE_RATE
     runs = [] if duration <= max(longest_s, WHOLE_S) else _runs(segments, duration, longest_s)
@@ -171,7 +172,7 @@ def align(decoder, sound: np.ndarray, text: str) -> tuple[list[Segment], list[Se
     for word in words:
         if decoder.lookup_word(word) is None:
             decoder.add_word(word, _pronounce(word), False)
-    pcm = np.clip(sound * 32767, -32768, 32767).astype(np.int16).tobytes()
+    pcm = to_int16(sound).tobytes()
     try:
         decoder.reinit_feat()
         decoder.set_align_text(" ".join(words))
@@ -252,7 +253,7 @@ def prepare(sources: list[Source], out: Path, refine: Refine | None = None) -> l
             continue
         temporary = Path(out) / "part.npz"
         write_speech(
-            temporary, np.clip(np.rint(sound * 32768), -32768, 32767).astype(np.int16),
+            temporary, to_int16(sound),
             covering(phones, len(sound) / SAMPLE_RATE), text=source.text, words=np.array([word for *_, word in words]),
             word_times=np.array([word[:2] for word in words], np.float32),
         )  # fmt: skip

@@ -16,6 +16,7 @@ import soundfile
 import soxr
 
 from atl_face.errors import UserError
+from atl_face.pcm import to_float
 from atl_face.stream import SAMPLE_RATE
 from atl_training.corpus import phonemes
 from atl_training.corpus.voices import VOICES, Manner
@@ -84,7 +85,7 @@ class Speaker:
         """
         request = _request(text, manner)
         samples, rate, segments = self._remembered(request) if request["engine"] in CACHED else self._speak(request)
-        samples = soxr.resample(samples.astype(np.float32) / 32768, rate * manner.shift, SAMPLE_RATE)
+        samples = soxr.resample(to_float(samples), rate * manner.shift, SAMPLE_RATE)
         segments = [(a / manner.shift, b / manner.shift, name) for a, b, name in segments]
         segments = audible(samples, segments)
         if all(name == "pau" for *_, name in segments) or np.abs(samples).max() < 1e-3:

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from atl_face.errors import UserError
+from atl_face.pcm import to_float, to_int16
 from atl_face.stream import FRAME_SAMPLES
 from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STYLES
@@ -53,7 +54,7 @@ def load_shards(sources: list[Path]) -> list[Utterance]:
 
 def _utterance(sample: Sample) -> Utterance:
     arrays = sample.arrays
-    sound = np.clip(np.rint(sample.audio * 32767), -32768, 32767).astype(np.int16)
+    sound = to_int16(sample.audio)
     frames = min(len(arrays["landmarks"]), len(sound) // FRAME_SAMPLES)
     if sample.facts["kind"] == "synthetic":
         weights, style = arrays["speech_weights"], sample.facts["motion"]
@@ -130,7 +131,7 @@ class Batches:
         tempo = 1.0 if rng.random() < 0.5 else rng.uniform(*TEMPI)
         middles = start + (np.arange(frames) + 0.5) * tempo - 0.5  # of the excerpt's frames, in the clip's
         nearest = np.rint(middles).astype(int)
-        sound = _between(utterance.sound, start * FRAME_SAMPLES + np.arange(length) * tempo).astype(np.float32) / 32768
+        sound = to_float(_between(utterance.sound, start * FRAME_SAMPLES + np.arange(length) * tempo))
         weights = _between(utterance.weights, middles)
         speaking = _at(utterance.speaking, nearest).astype(np.float32)
         visemes = np.full(frames, UNKNOWN) if utterance.visemes is None else _at(utterance.visemes, nearest, UNKNOWN)

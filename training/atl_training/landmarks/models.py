@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 from atl_face.emotion import LABELS, Expression
 from atl_face.errors import UserError
+from atl_face.pcm import to_float
 from atl_face.topology import MOUTH
 from atl_landmark_node.expression import expression_weights
 from atl_landmark_node.face_model import load_basis
@@ -40,7 +41,7 @@ def heard(utterance: Utterance, lookahead: int, encoder: Encoder | None = None) 
     """Features of an utterance of T frames, silence follows it: log-mel ones (1, 4 T + lookahead, MELS), or an encoder's
     (1, T + lookahead / 4, width)."""
     need = (len(utterance.weights) * CURRENT + lookahead) * HOP
-    sound = np.pad(utterance.sound.astype(np.float32) / 32768, (0, max(0, need - len(utterance.sound))))[:need]
+    sound = np.pad(to_float(utterance.sound), (0, max(0, need - len(utterance.sound))))[:need]
     return torch.from_numpy(encoder.once(sound) if encoder else log_mel(sound))[None]
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
+from atl_face.pcm import to_float
 from atl_face.stream import FRAME_SAMPLES
 from atl_training.checkpoint import complete
 from atl_training.landmarks.data import Utterance
@@ -73,5 +74,5 @@ def _heard(name: str, job: tuple[np.ndarray, int]) -> np.ndarray:
     """Features (T, width) float16 of a sound (n,) int16 of T frames; silence follows one that is shorter."""
     sound, frames = job
     lasts = frames * FRAME_SAMPLES
-    sound = np.pad(sound[:lasts], (0, max(0, lasts - len(sound)))).astype(np.float32) / 32768
+    sound = to_float(np.pad(sound[:lasts], (0, max(0, lasts - len(sound)))))
     return _encoder(name)(sound).astype(np.float16)

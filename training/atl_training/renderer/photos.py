@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from atl_diffusion_node.paste import ROOM
+from atl_diffusion_node.polygons import filled
 from atl_diffusion_node.runtime import FACE_SIZE
 from atl_diffusion_node.warp import FaceWarp, Room, apply_warp
 from atl_face.align import CropTransform
@@ -99,9 +100,7 @@ def _random_rest(rng: np.random.Generator) -> np.ndarray:
 
 def _inside_lips(points: np.ndarray, blur_px: float) -> np.ndarray:
     """(*WORK.shape, 1) float32: 1 between the inner lips, with a soft edge."""
-    mask = np.zeros(WORK.shape, np.uint8)
-    cv2.fillPoly(mask, [np.round(in_pixels(points)[INNER_LIPS, :2] * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return cv2.GaussianBlur(mask, (0, 0), blur_px)[..., None].astype(np.float32) / 255
+    return cv2.GaussianBlur(filled(in_pixels(points)[INNER_LIPS, :2], WORK.shape), (0, 0), blur_px)[..., None]
 
 
 def _blend(base: np.ndarray, top: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from atl_evaluation.sync import SIDE, SIZE, mouth_crops, picture_input, sound_input
 from atl_face.errors import UserError
+from atl_face.pcm import to_float, to_int16
 from atl_face.stream import FRAME_SAMPLES
 from atl_training.augment import CameraNoise, degrade_sound
 from atl_training.shards import Sample, find_shards, read_shards, share_alike
@@ -40,7 +41,7 @@ def clip_of(sample: Sample) -> Clip:
     """The part of a rendered or filmed clip that has picture, landmarks and sound."""
     frames, landmarks = sample.frames(), sample.arrays["landmarks"]
     count = min(len(frames), len(landmarks), len(sample.audio) // FRAME_SAMPLES)
-    sound = np.clip(np.rint(sample.audio[: count * FRAME_SAMPLES] * 32767), -32768, 32767).astype(np.int16)
+    sound = to_int16(sample.audio[: count * FRAME_SAMPLES])
     crops = mouth_crops(frames[:count], landmarks[:count], WIDE, SIDE * WIDE / SIZE)
     return Clip(sample.key, crops, sound, sample.held_out, sample.facts["kind"] != "synthetic")
 
@@ -109,7 +110,7 @@ class Batches:
         rng, frames = self._rng, self._frames
         start = int(rng.integers(len(clip.crops) - frames + 1))
         end = start + frames
-        sound = clip.sound[start * FRAME_SAMPLES: end * FRAME_SAMPLES].astype(np.float32) / 32768
+        sound = to_float(clip.sound[start * FRAME_SAMPLES: end * FRAME_SAMPLES])
         return picture_input(jitter(rng, clip.crops[start:end])), sound_input(degrade_sound(rng, sound), frames)
 
 

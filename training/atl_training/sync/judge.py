@@ -23,10 +23,10 @@ from atl_evaluation.metrics.statistics import bootstrap_interval
 from atl_evaluation.metrics.tracking import track
 from atl_evaluation.sync import SyncExpert, SyncScore, mouth_crops
 from atl_face.stream import FRAME_SAMPLES
-from atl_face.topology import SPEECH, SPEECH_WEIGHTS
+from atl_face.topology import SPEECH
 from atl_landmark_node.face_model import PortraitFace
 from atl_landmark_node.model import SpeechModel
-from atl_training.landmarks.data import Utterance, spread
+from atl_training.landmarks.data import spread
 from atl_training.landmarks.judge import energy_jaw
 from atl_training.shards import Sample, read_shards, share_alike
 from atl_training.tool import run_tool
@@ -60,9 +60,7 @@ def drawn(clip: Clip, renderer: FaceRenderer, model: SpeechModel) -> Iterator[tu
     points = clip.points(model)
     face, frames = PortraitFace(clip.portrait.neutral), len(clip.frames)
     weights = np.zeros((frames, 52))
-    sound = np.clip(np.rint(clip.sound * 32767), -32768, 32767).astype(np.int16)
-    utterance = Utterance(clip.key, sound, np.zeros((frames, len(SPEECH_WEIGHTS))), np.ones(frames, bool), 0, True)
-    weights[:, SPEECH] = energy_jaw(utterance.sound, len(utterance.weights))
+    weights[:, SPEECH] = energy_jaw(clip.sound, frames)
     jaw = np.stack([face.points(w) for w in weights])
     for name, chosen in (("renderer from true landmarks", points[FROM_TRUE]),
                          ("renderer from the landmark network", points[FROM_SOUND]),

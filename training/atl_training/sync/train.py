@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from atl_evaluation.sync import MEL_PER_FRAME, SIZE, mean_distances, picture_input, score_of, sound_input
+from atl_face.pcm import to_float
 from atl_landmark_node.features import MELS
 from atl_training.checkpoint import save_checkpoint
 from atl_training.sync.data import Batches, Clip, centre, load
@@ -57,7 +58,7 @@ def measure(net: SyncNet, held: list[Clip]) -> dict:
         rows = []
         for clip, other in zip(clips, clips[1:] + clips[:1], strict=True):
             crops = torch.from_numpy(picture_input(centre(clip.crops)))[None]
-            sounds = [sound_input(c.sound.astype(np.float32) / 32768, len(clip.crops)) for c in (clip, other)]
+            sounds = [sound_input(to_float(c.sound), len(clip.crops)) for c in (clip, other)]
             with torch.inference_mode():
                 seen = net.pictures(crops)[0].numpy()
                 heard = [net.sounds(torch.from_numpy(s)[None])[0].numpy() for s in sounds]
