@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from atl_evaluation.metrics.motion import MAX_LAG, best_lag, correlation, gap_amplitude, landmark_distance, mean_of
+from atl_evaluation.metrics.motion import MAX_LAG, best_lag, correlation, gap_amplitude, landmark_distance
+from atl_evaluation.metrics.statistics import mean_of
 from atl_face.stream import FRAME_RATE, FRAME_SAMPLES
 from atl_face.topology import SPEECH, SPEECH_WEIGHTS, lip_gap
 from atl_landmark_node.face_model import load_basis
 from atl_landmark_node.model import LOOKAHEAD, STYLES
-from atl_training.landmarks.data import Utterance, load_shards, spread
+from atl_training.figures import spread
+from atl_training.landmarks.data import Utterance, load_shards
 from atl_training.tool import run_tool
 
 _BASIS, _NEUTRAL = load_basis()

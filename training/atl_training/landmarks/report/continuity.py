@@ -1,17 +1,18 @@
 """One stream, however its sound comes: in chunks of any size, with a gap, with an interrupt."""
 import numpy as np
 
-from atl_evaluation.metrics.motion import landmark_distance, mean_of
+from atl_evaluation.metrics.motion import landmark_distance
+from atl_evaluation.metrics.statistics import mean_of
 from atl_face.errors import UserError
 from atl_face.stream import CHUNK_SAMPLES, FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE
 from atl_face.topology import is_closed, lip_gap
 from atl_landmark_node.follow import ChunkFollower
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import LandmarkFrame, LandmarkStream
+from atl_training.figures import rounded
 from atl_training.landmarks.fit import SPEECH
 from atl_training.landmarks.judge import points_of
 from atl_training.landmarks.report.clips import DraftClip, Stage
-from atl_training.landmarks.report.figures import rounded
 
 FRAME_MS = 1000 / FRAME_RATE
 TOLERANCE = 1.0  # % of the eye distance, mean over the mouth's points: 0.9 mm, below what M-LMD is between good networks

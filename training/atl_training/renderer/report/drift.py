@@ -13,13 +13,13 @@ from tqdm import tqdm
 from atl_diffusion_node.portrait import Portrait
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_evaluation.metrics.identity import Embedder, embeddings, identity
-from atl_evaluation.metrics.motion import mean_of
+from atl_evaluation.metrics.statistics import mean_of
 from atl_face.stream import FRAME_RATE, SAMPLE_RATE
 from atl_face.topology import ARKIT_52
 from atl_landmark_node.face_model import PortraitFace
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import landmarks_of
-from atl_training.landmarks.report.figures import rounded
+from atl_training.figures import rounded
 from atl_training.renderer.pack import FRAMES
 
 MINUTE = 60 * FRAME_RATE  # frames
