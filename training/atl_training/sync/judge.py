@@ -32,7 +32,7 @@ from atl_training.shards import Sample, read_shards, share_alike
 from atl_training.tool import run_tool
 from atl_training.ways import FROM_SOUND, FROM_TRUE, Clip, draw
 
-PLANTED = 8  # frames either way, the issue's
+PLANTED = 8  # frames either way, 320 ms
 NEAR = 1  # frame: an offset counts as found
 TRUTH, SHUFFLED = "ground truth", "ground truth, another clip's sound"
 

@@ -18,7 +18,7 @@ FRAME_MS = 1000 / FRAME_RATE
 TOLERANCE = 1.0  # % of the eye distance, mean over the mouth's points: 0.9 mm, below what M-LMD is between good networks
 GAPS_MS = (40, 200, 500, 1000)
 LEAST_S = 4 * max(GAPS_MS) / 1000  # of a sound: gaps end in its second and third quarter, and don't reach its beginning
-AIM_MS = 200  # the issue's
+AIM_MS = 200  # from a gap's end, within which the mouth shall recover
 WATCHED_S = 2.0  # after a gap: whether it stays recovered
 AFTER_S = 1.0  # of silence after an interrupt
 

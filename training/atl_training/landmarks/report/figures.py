@@ -4,7 +4,7 @@ import numpy as np
 from atl_evaluation.metrics.motion import best_lag, correlation, gap_amplitude, landmark_distance
 from atl_face.topology import eye_distance, lip_gap, lip_openings
 
-NEAR = 1  # frames either way in which the issue allows the best lag
+NEAR = 1  # frames either way where the best lag may be: 40 ms is not heard
 
 
 def of_motion(real: np.ndarray, made: np.ndarray) -> dict[str, float]:

@@ -24,7 +24,7 @@ from atl_training.renderer.pack import FRAMES
 
 MINUTE = 60 * FRAME_RATE  # frames
 EVERY = 15  # frames of the first and the last minute that are embedded: 100 of each
-ANGLES = tuple(range(-20, 21, 5))  # degrees; what the issue asks
+ANGLES = tuple(range(-20, 21, 5))  # degrees, of yaw and of pitch
 SHEET_EVERY = 2  # of the angles are on the sheet
 CELL_PX = 320
 
