@@ -5,12 +5,11 @@ from atl_evaluation.metrics.motion import landmark_distance
 from atl_evaluation.metrics.statistics import mean_of
 from atl_face.errors import UserError
 from atl_face.stream import CHUNK_SAMPLES, FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE
-from atl_face.topology import is_closed, lip_gap
+from atl_face.topology import SPEECH, is_closed, lip_gap
 from atl_landmark_node.follow import ChunkFollower
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import LandmarkFrame, LandmarkStream
 from atl_training.figures import rounded
-from atl_training.landmarks.fit import SPEECH
 from atl_training.landmarks.judge import points_of
 from atl_training.landmarks.report.clips import DraftClip, Stage
 
