@@ -57,7 +57,7 @@ people of the set: the share of pairs of a frame and such a one's picture that p
 SET = """
 ### {name}: {clips} clips
 
-Pictures of {picture} px, in which the face's crop is about {crop_px} px wide.{people}
+Pictures of {picture} px, in which the face's crop is about {crop_px} px wide. {people}
 """
 
 PORTRAITS = """
@@ -151,12 +151,10 @@ def sets(figures: dict) -> str:
 
 
 def people(told: dict) -> str:
-    """Whether there are impostors, and of how many pictures distances of sets are; nothing of a set that was judged before."""
-    if "people" not in told:
-        return ""
+    """Whether there are impostors, and of how many pictures distances of sets are."""
     count = told["people"]
     who = "One person: nobody is there to be taken for, so nothing is said of impostors." if count == 1 else f"{count} people."
-    return f" {who} Distances of sets: {told['pictures']} pictures."
+    return f"{who} Distances of sets: {told['pictures']} pictures."
 
 
 def portraits(figures: dict) -> str:

@@ -22,7 +22,7 @@ MOUTH_WINDOW = (96, 112)
 """Height and width in px of the part of the crop, at its own size, that is drawn once more around the mouth: a wide open mouth
 and the band in which it fades out, multiples of 16 for the U-Net's levels."""
 WINDOWS = {"face": WINDOW, "mouth": MOUTH_WINDOW}
-MEMORY = ((8, 32, 32), (12, 16, 16), (16, 8, 8))  # (C, H, W) of the temporal memory of WINDOW, see unet.py
+MEMORY_CHANNELS = (8, 12, 16)  # of the temporal memory's three tensors, see unet.py
 DATA = resources.files(__package__) / "data"
 INT8 = "unet_int8.onnx"
 DEVICES = "auto", "cpu", "onnxruntime", "cuda", "cuda-graphs"  # what `make_runtime` knows, see the diffusion node's parameter
@@ -47,10 +47,9 @@ class Runtime(Protocol):
         awaited."""
 
 
-def of_window(shape: tuple[int, ...], window: tuple[int, int]) -> tuple[int, ...]:
-    """What (..., H, W) for pictures of WINDOW becomes for those of another size."""
-    height, width = (side * new // old for side, new, old in zip(shape[-2:], window, WINDOW, strict=True))
-    return (*shape[:-2], height, width)
+def memory_shapes(height: int, width: int) -> list[tuple[int, int, int]]:
+    """(C, H, W) of the three memory tensors for pictures of height x width pixels."""
+    return [(c, height >> level, width >> level) for level, c in enumerate(MEMORY_CHANNELS, 2)]
 
 
 def prefers_bf16() -> bool:
@@ -116,7 +115,7 @@ class _GraphRuntime(ABC):
 
     def step(self, x_s, warped, guides, features, memory):
         if memory is None:
-            memory = [np.zeros((1, *of_window(shape, self.window)), np.float32) for shape in MEMORY]
+            memory = [np.zeros((1, *shape), np.float32) for shape in memory_shapes(*self.window)]
         inputs = [np.ascontiguousarray(a, np.float32) for a in (x_s, warped, guides, *features, *memory)]
         change, flow, *memory = self._unet(inputs)
         return change, flow, memory
@@ -232,7 +231,7 @@ class TorchRuntime:
         with self._torch.inference_mode():
             *pictures, features, memory = zip(*streams, strict=True)
             pictures = [self._in(np.concatenate(p)) for p in pictures]
-            start = [self._torch.zeros(1, *of_window(s, self.window), device=self._device, dtype=self._dtype) for s in MEMORY]
+            start = [self._torch.zeros(1, *s, device=self._device, dtype=self._dtype) for s in memory_shapes(*self.window)]
             features, memory = ([self._torch.cat(level) for level in zip(*(m or start for m in parts), strict=True)]
                                 for parts in (features, memory))  # fmt: skip
             if self._compiled:

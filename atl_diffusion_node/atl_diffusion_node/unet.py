@@ -13,18 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from atl_diffusion_node.runtime import MEMORY_CHANNELS
+
 CHANNELS = (32, 64, 96, 128)  # by level; what one evaluation takes is in docs/results.md (network)
-MEMORY_SHARE = 8  # one channel in eight is shifted: TSM's best trade in its table 5
 GUIDE_CHANNELS = 5  # three rasters, the mask M, the time s
 SLOPE = 0.1  # of LeakyReLU below zero
 PIXEL_CHANNELS = 12  # RGB of 2 x 2 pixels
 FLOW_SCALE = 4  # the flow's pixels are so many of the picture's wide: heads and lips move as a whole
 FLOW_FLOOR = 0.1  # px: smaller flows fade to nothing, or they would blur what stands still
-
-
-def memory_shapes(height: int, width: int) -> list[tuple[int, int, int]]:
-    """(C, H, W) of the three memory tensors for pictures of height x width pixels."""
-    return [(c // MEMORY_SHARE, height >> (i + 2), width >> (i + 2)) for i, c in enumerate(CHANNELS[1:])]
 
 
 def identity_shapes(height: int, width: int) -> list[tuple[int, int, int]]:
@@ -105,7 +101,7 @@ class GuidedUNet(nn.Module):
             x_s, warped: (B, 3, H, W) in [-1, 1].
             guides: (B, 5, H/2, W/2): rasters in [0, 1], mask M, time s.
             identity: four tensors of `identity_shapes`; B may be 1.
-            memory: three tensors (B, C, H, W) of `memory_shapes`: the frame before (zeros at a start); or an int T:
+            memory: three tensors (B, C, H, W) of `runtime.memory_shapes`: the frame before (zeros at a start); or an int T:
                 the batch is made of clips of T consecutive frames, and memory flows inside each.
 
         Returns:
@@ -125,7 +121,7 @@ class GuidedUNet(nn.Module):
         def mix(level, h):
             if level == 0:
                 return 0.7 * (h + identity[0])
-            k = h.shape[1] // MEMORY_SHARE
+            k = MEMORY_CHANNELS[level - 1]  # one in eight is shifted: TSM's best trade in its table 5
             own = h[:, :k]
             kept.append(own)
             past = _shift(own, memory) if isinstance(memory, int) else memory[level - 1]

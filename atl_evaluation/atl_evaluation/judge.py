@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atl_evaluation.metrics import motion, picture
+from atl_evaluation.metrics import motion, picture, statistics
 from atl_evaluation.metrics.identity import Embedder, embeddings, identity
 from atl_evaluation.metrics.tracking import track
 from atl_evaluation.sync import SyncExpert, is_silent
@@ -25,7 +25,7 @@ class Truth:
 def against(truth: Truth, made: np.ndarray) -> dict[str, float]:
     """PSNR, SSIM and sharpness of frames (T, H, W, 3) against as many true ones of the same size, means over frames."""
     compared = picture.compare(truth.frames, made, truth.landmarks)
-    return {name: motion.mean_of(values) for name, values in compared.items()}
+    return {name: statistics.mean_of(values) for name, values in compared.items()}
 
 
 class Judge:
@@ -56,7 +56,7 @@ class Judge:
         else:
             static = picture.static_pixels(truth.frames)
             figures |= against(truth, made) | motion.compare(truth.landmarks, seen)
-        figures["flicker"] = motion.mean_of(picture.flicker(made, static))
+        figures["flicker"] = statistics.mean_of(picture.flicker(made, static))
         if self._embed:
             own = embeddings(self._embed, [portrait])[0]
             figures |= identity(own, embeddings(self._embed, made[::EMBED_EVERY]), impostors)

@@ -6,7 +6,7 @@ import numpy as np
 from atl_evaluation import provenance
 from atl_evaluation.bag import Bag
 from atl_evaluation.metrics.catalogue import METRICS
-from atl_evaluation.metrics.statistics import bootstrap_interval
+from atl_evaluation.metrics.statistics import bootstrap_interval, mean_of
 
 LEAST_STRETCHES = 5  # of fewer a bootstrap knows next to nothing: of two its ends are just the two
 REAL = "real_"  # before figures of motion that are against the reference video, not against what drove the frames
@@ -31,22 +31,16 @@ def metrics_of(figures: Figures) -> dict[str, dict]:
         low, high = bootstrap_interval(sizes, frames) if np.isfinite(sizes).sum() >= LEAST_STRETCHES else (np.nan, np.nan)
         notes = ["against the reference video"] if name.startswith(REAL) else []
         if signed and np.isfinite(values).any():
-            notes.append(f"with its sign {weighted_mean(values, frames):+.2f}")
+            notes.append(f"with its sign {mean_of(values, frames):+.2f}")
         baselines = {way: _column(rows, name) for way, rows in figures.items() if way}
         found[name] = {
-            "value": weighted_mean(sizes, frames), "unit": kind.unit, "better": kind.better,
+            "value": mean_of(sizes, frames), "unit": kind.unit, "better": kind.better,
             "definition": kind.definition + (" Of several stretches: the mean of its size." if signed else ""),
             "source": kind.source, "interval": [low, high] if np.isfinite(low) else None, "note": "; ".join(notes) or None,
-            "baselines": {way: weighted_mean(np.abs(column) if signed else column, weights)
+            "baselines": {way: mean_of(np.abs(column) if signed else column, weights)
                           for way, (column, weights) in baselines.items() if len(column)},
         }  # fmt: skip
     return found
-
-
-def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
-    """The mean of what is finite, NaN if nothing is."""
-    known = np.isfinite(values)
-    return float(np.average(values[known], weights=weights[known])) if known.any() else float("nan")
 
 
 def _column(rows: list[tuple[int, dict[str, float]]], name: str) -> tuple[np.ndarray, np.ndarray]:

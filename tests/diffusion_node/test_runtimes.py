@@ -16,13 +16,12 @@ from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_diffusion_node.renderer import reference_landmarks
 from atl_diffusion_node.runtime import (
     DATA,
-    MEMORY,
     WINDOWS,
     OnnxRuntime,
     OpenVinoRuntime,
     TorchRuntime,
     make_runtime,
-    of_window,
+    memory_shapes,
 )
 from atl_diffusion_node.views import VIEWS, to_network
 from atl_diffusion_node.warp import FaceWarp
@@ -104,7 +103,7 @@ def test_a_view_has_features_and_memory_of_its_size(openvino):
     assert [f.shape[2:] for f in features] == [(height >> k, width >> k) for k in (1, 2, 3, 4)]
     change, flow, memory = mouth.step(*frames[0], features, None)
     assert change.shape == (1, 3, height, width) and flow.shape == (1, 2, height // 4, width // 4)
-    assert [m.shape[1:] for m in memory] == [of_window(m, mouth.window) for m in MEMORY]
+    assert [m.shape[1:] for m in memory] == memory_shapes(*mouth.window)
 
 
 def test_frames_remember_the_ones_before(openvino):

@@ -181,7 +181,7 @@ def test_a_run_remembers_its_encoder_from_training_to_judging(tmp_path, monkeypa
     run(monkeypatch, judge, "--weights", best, SHIPPED_STREAM, "--shards", SAMPLE, "--out", tmp_path / "judged.json")
     judged = json.loads((tmp_path / "judged.json").read_text())
     assert judged[str(best)]["rules"]["net"] == told["rules"]["net"]  # `net`, as training had it
-    assert judged[str(SHIPPED_STREAM)]["rules"]["net"]["gap_r"] > 0.5  # a network that tells nothing is what it was
+    assert judged[str(SHIPPED_STREAM)]["rules"]["net"]["gap_r"] > 0.5
 
     with pytest.raises(UserError, match="encoder moonshine"):
         run(monkeypatch, train, *asked)
@@ -215,12 +215,15 @@ def test_the_shipped_networks_are_what_training_makes_by_default(tmp_path):
     shipped = {one.name: tuple(one.dims) for one in onnx.load(default_path()).graph.initializer if one.name in mine}
     assert len(shipped) > 40 and all(mine[name] == shape for name, shape in shipped.items())
 
-    save_file(dict(trainee.net.state_dict()), tmp_path / "older.safetensors")  # tells nothing, as files did
-    again = load_trainee(tmp_path / "older.safetensors", "kflm")
+    train.save_net(trainee, tmp_path / "best.safetensors")
+    again = load_trainee(tmp_path / "best.safetensors")
     assert again.encoder.name == "logmel" and not again.training
     assert all(torch.equal(value, trainee.net.state_dict()[name]) for name, value in again.net.state_dict().items())
+    save_file(dict(trainee.net.state_dict()), tmp_path / "untold.safetensors")
+    with pytest.raises(UserError, match="doesn't tell what network"):
+        load_trainee(tmp_path / "untold.safetensors")
     with pytest.raises(UserError, match="shapes differ"):
-        load_trainee(tmp_path / "older.safetensors", "stream")
+        models.load_net(models.StreamTrainee(LOOKAHEAD), tmp_path / "untold.safetensors")
 
 
 def test_training_hears_what_the_runtime_hears(tmp_path):

@@ -5,10 +5,10 @@ import pytest
 pytest.importorskip("scipy", reason="the loader of shards needs scipy")
 pytest.importorskip("torch", reason="torch isn't installed: the training environment has it (make training)")
 
-from atl_face.topology import MOUTH, SPEECH_WEIGHTS  # noqa: E402
+from atl_face.topology import MOUTH, SPEECH, SPEECH_WEIGHTS  # noqa: E402
 from atl_landmark_node.face_model import PortraitFace, load_basis  # noqa: E402
 from atl_training.landmarks.film_basis import KEPT, corrected, error  # noqa: E402
-from atl_training.landmarks.fit import POINTS, SPEECH  # noqa: E402
+from atl_training.landmarks.fit import POINTS  # noqa: E402
 
 ROLL = SPEECH_WEIGHTS.index("mouthUpperUpLeft")
 

@@ -4,12 +4,13 @@ import pytest
 
 from atl_face.emotion import LABELS
 from atl_training.corpus.speech import LEVEL
+from atl_training.figures import with_interval
 from atl_training.landmarks.judge import energy_jaw, points_of
 from atl_training.landmarks.report import sounds
 from atl_training.landmarks.report.baselines import names_at_frames, nearest_viseme
 from atl_training.landmarks.report.clips import mean_face
 from atl_training.landmarks.report.closures import closures
-from atl_training.landmarks.report.figures import of_motion, signed_gap, with_interval
+from atl_training.landmarks.report.figures import of_motion, signed_gap
 
 SAID = np.array(["pau", "m", "m", "aa", "aa", "p", "iy"])
 TRUE_GAPS = np.array([0.0, 0.01, 0.05, 0.2, 0.1, 0.0, 0.1])

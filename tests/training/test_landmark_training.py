@@ -24,10 +24,11 @@ from atl_landmark_node.model import CURRENT, LOOKAHEAD, STATE  # noqa: E402
 from atl_landmark_node.net import LipShutter  # noqa: E402
 from atl_training import noises  # noqa: E402
 from atl_training.augment import MASKED, lose_bands, other_throat  # noqa: E402
+from atl_training.figures import spread  # noqa: E402
 from atl_training.landmarks import data, no_speech  # noqa: E402
 from atl_training.landmarks.arms import row_of  # noqa: E402
 from atl_training.landmarks.critic import SyncCritic  # noqa: E402
-from atl_training.landmarks.data import ECHOES, UNKNOWN, Batches, Utterance, load_shards, spread  # noqa: E402
+from atl_training.landmarks.data import ECHOES, UNKNOWN, Batches, Utterance, load_shards  # noqa: E402
 from atl_training.landmarks.judge import judge, points_of  # noqa: E402
 from atl_training.landmarks.losses import MouthLoss  # noqa: E402
 from atl_training.landmarks.models import StreamTrainee  # noqa: E402

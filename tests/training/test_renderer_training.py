@@ -13,11 +13,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch isn't installed: the training environment has it (make training)")
 
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from atl_diffusion_node.runtime import DATA  # noqa: E402
 from atl_diffusion_node.views import FACE, VIEWS  # noqa: E402
 from atl_diffusion_node.views import MOUTH as MOUTH_VIEW  # noqa: E402
+from atl_face.errors import UserError  # noqa: E402
 from atl_face.topology import MOUTH  # noqa: E402
 from atl_training.renderer import losses  # noqa: E402
 from atl_training.renderer.batches import Segments  # noqa: E402
@@ -25,6 +26,7 @@ from atl_training.renderer.critic import PatchCritic, hinge, persuade  # noqa: E
 from atl_training.renderer.judge import drawn, validate  # noqa: E402
 from atl_training.renderer.net import Answer, Renderer, Variation, start, states  # noqa: E402
 from atl_training.renderer.pack import ARRAYS  # noqa: E402
+from atl_training.weights import load_weights  # noqa: E402
 
 MODULE = "-m", "atl_training.renderer.train"
 
@@ -155,6 +157,18 @@ def test_it_learns_goes_on_and_refuses_other_settings(packed, tmp_path, held, sh
     train(packed, tmp_path / "next", "--steps", "1", "--begin", str(run / "renderer.safetensors"))
     first, second = (load_file(f / "renderer.safetensors") for f in (run, tmp_path / "next"))
     assert max((first[name] - second[name]).abs().max() for name in first) < 1e-3
+
+
+def test_a_beginning_that_is_no_whole_network_is_refused(packed, tmp_path):
+    part = load_file(str(DATA / "face" / "renderer.safetensors"))
+    del part["unet.flow.weight"]
+    save_file(part, tmp_path / "part.safetensors")
+    asked = command(packed, tmp_path / "run", "--steps", "1", "--begin", tmp_path / "part.safetensors")
+    told = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=280)
+    assert told.returncode == 2 and "part.safetensors holds another network" in told.stderr and "Traceback" not in told.stderr
+    (tmp_path / "text.safetensors").write_text("no weights")
+    with pytest.raises(UserError, match="no file of weights"):
+        load_weights(Renderer(), tmp_path / "text.safetensors")
 
 
 def test_two_processes_train_one_network(packed, tmp_path):

@@ -19,7 +19,7 @@ from atl_diffusion_node.portrait import Portrait, default_portrait_path, load_po
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import OpenVinoRuntime
 from atl_evaluation.baselines import WarpOnly
-from atl_evaluation.metrics import motion
+from atl_evaluation.metrics import motion, statistics
 from atl_evaluation.metrics.identity import Embedder, embeddings, floor_of, identity
 from atl_evaluation.metrics.tracking import track
 from atl_face.errors import UserError
@@ -43,7 +43,7 @@ def followed(driven: np.ndarray, seen: np.ndarray) -> dict[str, float]:
 
 
 def mean_of(rows: list[dict[str, float]]) -> dict[str, float]:
-    return {key: round(motion.mean_of([row[key] for row in rows]), 3) for key in rows[0]} | {"clips": len(rows)}
+    return {key: round(statistics.mean_of([row[key] for row in rows]), 3) for key in rows[0]} | {"clips": len(rows)}
 
 
 def on_portraits(renderers: dict[str, FaceRenderer], model: SpeechModel, portraits: list[Portrait], sound: np.ndarray,

@@ -8,8 +8,8 @@ import numpy as np
 
 from atl_evaluation.metrics.extras import need
 from atl_evaluation.metrics.features import VGG_LEAST, EfficientNetLite, Perceptual, frechet, kernel, squares
-from atl_evaluation.metrics.motion import mean_of
 from atl_evaluation.metrics.picture import slices
+from atl_evaluation.metrics.statistics import mean_of
 from atl_face.topology import face_box, mouth_box
 from atl_training.ways import TRUTH, Clip
 

@@ -24,7 +24,7 @@ from atl_training.shards import Sample, read_shards
 
 PARTS = {"all": slice(0, 68), "mouth": MOUTH, "eyes": slice(36, 48), "brows": slice(17, 27), "jaw": JAW, "nose": NOSE}
 TRUTHS = ("truth", "truth without bias", "still", "still without bias")
-AT_LEAST_FOUND = 99.5  # %, the aim, as the next are
+AT_LEAST_FOUND = 99.5  # %, an aim, as the next are
 AT_MOST_ERROR = {"all": 3.5, "mouth": 2.0}  # % of the eye distance
 WORST = 10
 

@@ -24,8 +24,7 @@ from atl_evaluation.metrics.catalogue import METRICS
 from atl_evaluation.metrics.identity import Embedder, embeddings
 from atl_face.errors import UserError
 from atl_landmark_node.model import SpeechModel
-from atl_training.landmarks.data import spread
-from atl_training.landmarks.report.figures import rounded, with_interval
+from atl_training.figures import rounded, spread, with_interval
 from atl_training.likeness import Likeness, Networks, of_sets
 from atl_training.shards import Sample, read_shards
 from atl_training.tool import run_tool

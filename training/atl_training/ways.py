@@ -9,10 +9,11 @@ from atl_diffusion_node.portrait import Portrait, fit_portrait
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_evaluation.baselines import WarpOnly
 from atl_face.stream import FRAME_SAMPLES
+from atl_face.topology import SPEECH
 from atl_landmark_node.face_model import PortraitFace
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import landmarks_of
-from atl_training.landmarks.fit import SPEECH, level_to
+from atl_training.landmarks.fit import level_to
 from atl_training.shards import Sample
 
 TRUTH, STILL = "ground truth", "still portrait"

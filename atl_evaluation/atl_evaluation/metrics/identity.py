@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from atl_evaluation.metrics.extras import need
-from atl_evaluation.metrics.motion import mean_of
+from atl_evaluation.metrics.statistics import mean_of
 
 SAME_PERSON = 0.38
 """Embedding distance up to which it is the same person: same face 0.13-0.38, different people 0.74-0.84 when tried on other

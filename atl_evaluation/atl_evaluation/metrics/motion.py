@@ -5,6 +5,7 @@ figure (`frames` tells how many were left in). Distances are in % of the true ey
 """
 import numpy as np
 
+from atl_evaluation.metrics.statistics import mean_of
 from atl_face.stream import FRAME_RATE
 from atl_face.topology import MOUTH, eye_distance, eye_openness, lip_gap
 from atl_landmark_node.face_model import RIGID
@@ -119,13 +120,6 @@ def blink_rate(points: np.ndarray, frame_rate: float = FRAME_RATE) -> float:
         return float("nan")
     shut = openness < BLINK_SHARE * np.median(openness)
     return float(np.sum(shut[1:] & ~shut[:-1]) * 60 * frame_rate / len(shut))
-
-
-def mean_of(values: np.ndarray) -> float:
-    """The mean of what is finite, NaN if nothing is (numpy's nanmean warns then)."""
-    values = np.asarray(values, np.float64)
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else float("nan")
 
 
 def _seen(points: np.ndarray) -> np.ndarray:

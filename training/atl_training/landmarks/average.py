@@ -13,28 +13,24 @@ import argparse
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
-from atl_face.errors import UserError
 from atl_training.landmarks.models import load_net, load_trainee
 from atl_training.landmarks.train import save_net
 from atl_training.tool import run_tool
+from atl_training.weights import mean_weights
 
 
 def average(paths: list[Path]) -> torch.nn.Module:
     """The trainee of the first file (safetensors), whose network has the mean of all the files' weights.
 
     Raises:
-        UserError: there are less than two, or they aren't of one and the same network.
+        UserError: there is but one, or they aren't of one and the same network.
     """
-    if len(paths) < 2:
-        raise UserError("An average needs two runs or more.")
     trainee = load_trainee(paths[0])
-    total = {name: value.double() for name, value in trainee.net.state_dict().items()}
     for path in paths[1:]:
-        load_net(trainee, path)
-        for name, value in trainee.net.state_dict().items():
-            total[name] += value
-    trainee.net.load_state_dict({name: value / len(paths) for name, value in total.items()})
+        load_net(trainee, path)  # refuses another network's
+    trainee.net.load_state_dict(mean_weights([load_file(path) for path in paths]))
     return trainee
 
 

@@ -177,13 +177,6 @@ class Batches:
         return lose_bands(self._rng, other_throat(self._rng, log_mel(sound)))
 
 
-def spread(items: list, most: int) -> list:
-    """At most so many of a list, evenly from all of it; 0: all."""
-    if not most or len(items) <= most:
-        return items
-    return [items[i] for i in np.linspace(0, len(items) - 1, most).astype(int)]
-
-
 def _at(array: np.ndarray, places: np.ndarray, outside: float = 0) -> np.ndarray:
     """The rows of an array at some places, with `outside` where it has none."""
     out = array[np.clip(places, 0, len(array) - 1)]

@@ -14,11 +14,11 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from atl_face.errors import UserError
-from atl_face.topology import MOUTH, SPEECH_WEIGHTS
+from atl_face.topology import MOUTH, SPEECH, SPEECH_WEIGHTS
 from atl_landmark_node.face_model import PortraitFace
 from atl_training.checkpoint import complete
-from atl_training.landmarks.data import spread
-from atl_training.landmarks.fit import POINTS, SPEECH, closed_neutral, fit_weights, level_to
+from atl_training.figures import spread
+from atl_training.landmarks.fit import POINTS, closed_neutral, fit_weights, level_to
 from atl_training.shards import read_shards, share_alike
 from atl_training.tool import run_tool
 

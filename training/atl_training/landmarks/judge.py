@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from atl_evaluation.metrics.motion import MAX_LAG, best_lag, correlation, gap_amplitude, landmark_distance, mean_of
+from atl_evaluation.metrics.motion import MAX_LAG, best_lag, correlation, gap_amplitude, landmark_distance
+from atl_evaluation.metrics.statistics import mean_of
 from atl_face.stream import FRAME_RATE, FRAME_SAMPLES
 from atl_face.topology import SPEECH, SPEECH_WEIGHTS, lip_gap
 from atl_landmark_node.face_model import load_basis
-from atl_landmark_node.model import LOOKAHEAD, STYLES
-from atl_training.landmarks.data import Utterance, load_shards, spread
+from atl_landmark_node.model import STYLES
+from atl_training.figures import spread
+from atl_training.landmarks.data import Utterance, load_shards
 from atl_training.tool import run_tool
 
 _BASIS, _NEUTRAL = load_basis()
@@ -78,18 +80,15 @@ def _figures(utterances: list[Utterance], made: list[np.ndarray]) -> dict:
 
 
 def main() -> None:
-    from atl_training.landmarks.models import MODELS, load_trainee
+    from atl_training.landmarks.models import load_trainee
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, nargs="+", required=True, help="networks to compare (safetensors)")
-    parser.add_argument("--model", choices=MODELS, default="stream", help="what they are, of older files: newer ones tell")
-    parser.add_argument("--lookahead", type=int, default=10 * LOOKAHEAD, metavar="MS", help="of `stream`, likewise")
     parser.add_argument("--encoder-weights", type=Path, metavar="DIR", help="of networks that hear wav2vec2")
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="their held-out clips are judged")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    trainees = {str(path): load_trainee(path, arguments.model, arguments.lookahead // 10, arguments.encoder_weights)
-                for path in arguments.weights}  # fmt: skip
+    trainees = {str(path): load_trainee(path, arguments.encoder_weights) for path in arguments.weights}
     held = [utterance for utterance in load_shards(arguments.shards) if utterance.held]
     result = {path: judge(trainee.displacement, held) for path, trainee in trainees.items()}
     arguments.out.write_text(json.dumps(result, indent=1))

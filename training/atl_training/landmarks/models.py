@@ -176,7 +176,7 @@ MODELS = {"stream": StreamTrainee, "kflm": KflmTrainee}
 
 
 def told_by(path: Path) -> dict[str, str]:
-    """What a file of weights tells about its network (`told` of its trainee); nothing, where it is an older one."""
+    """What a file of weights tells about its network (`told` of its trainee); nothing, if training did not write it."""
     try:
         with safe_open(path, "pt") as file:
             return file.metadata() or {}
@@ -201,15 +201,18 @@ def load_net(trainee: torch.nn.Module, path: Path) -> None:
         raise UserError(f"{path} holds another network than {mine['model']} with these settings ({'; '.join(wrong)}).")
 
 
-def load_trainee(path: Path, model: str = "stream", lookahead: int = LOOKAHEAD, folder: Path | None = None) -> torch.nn.Module:
+def load_trainee(path: Path, folder: Path | None = None) -> torch.nn.Module:
     """A trained network, ready to be judged.
 
     Args:
-        model, lookahead: of MODELS, and feature frames, of a file that doesn't tell.
         folder: of its encoder's weights, where it has some that can't be shipped.
+
+    Raises:
+        UserError: the file doesn't tell what network it is of, or its encoder isn't here.
     """
     told = told_by(path)
-    model, lookahead = told.get("model", model), int(told.get("lookahead", lookahead if model == "stream" else LOOKAHEAD))
-    trainee = MODELS[model](lookahead, encoder=told.get("encoder", LOG_MEL), folder=folder)
+    if told.get("model") not in MODELS:
+        raise UserError(f"{path} doesn't tell what network it is of: landmarks.train writes files that do.")
+    trainee = MODELS[told["model"]](int(told.get("lookahead", LOOKAHEAD)), encoder=told.get("encoder", LOG_MEL), folder=folder)
     load_net(trainee, path)
     return trainee.eval()

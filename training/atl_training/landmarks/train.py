@@ -41,8 +41,7 @@ TEACHERS = ("moonshine",)
 ASKED = "model", "encoder", "lookahead", "sync", "teacher", "steps", "seed", "bf16"  # what a run can't change when it goes on
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shards", type=Path, nargs="+", required=True, help="the studio's clips and loaded real video")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", choices=MODELS, default="stream")
@@ -62,6 +61,90 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="of each process")
     parser.add_argument("--bf16", action="store_true", help="autocast: 1.7 times as fast on Zen 4 and 5")
     parser.add_argument("--seed", type=int, default=0)
+
+
+def clip_gradients(trainee: torch.nn.Module) -> None:
+    """Each part's gradient to a norm of at most LONGEST_GRADIENT, on its own: a critic that learns fast must not slow the net."""
+    for part in trainee.children():
+        torch.nn.utils.clip_grad_norm_(part.parameters(), LONGEST_GRADIENT)
+
+
+class Training:
+    """The trainee and its optimiser, what is told of the run so far, and one step of training.
+
+    Attributes:
+        told: `step`, `hours`, `best` score, `waited`: looks without a better one. asked: the settings, as they are told.
+
+    Raises:
+        UserError: the settings don't go together, or --begin holds another network.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, world: int):
+        self.steps, self.bf16, self.world, self.out = arguments.steps, arguments.bf16, world, arguments.out
+        heard = arguments.encoder, arguments.encoder_weights
+        taught = load_encoder(arguments.teacher).width if arguments.teacher else 0
+        trainee = MODELS[arguments.model](arguments.lookahead // 10, arguments.sync, *heard, taught)  # refuses what it can't do
+        if arguments.begin:
+            load_net(trainee, arguments.begin)
+        rate = arguments.rate or trainee.learning_rate
+        self.optimiser = torch.optim.AdamW(trainee.parameters(), rate, weight_decay=0.02)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, rate, arguments.steps, pct_start=0.05)
+        self.keep = {"trainee": trainee, "optimiser": self.optimiser, "schedule": self.schedule}
+        self.trainee = self._shared = trainee
+        self.told = {"step": 0, "hours": 0.0, "best": float("inf"), "waited": 0}
+        asked = {name: getattr(arguments, name) for name in ASKED}
+        asked |= {"shards": [str(path) for path in arguments.shards], "begin": arguments.begin and str(arguments.begin)}
+        self.asked = asked | {"rate": rate, "processes": world, "encoder_weights": trainee.told.get("encoder_weights")}
+
+    @property
+    def has_waited(self) -> bool:
+        """Whether it ends early."""
+        return self.told["waited"] >= PATIENCE
+
+    def resume(self) -> None:
+        """Go on where OUT/last.pt, if there is one, was written; UserError, if it was with other settings."""
+        last = self.out / "last.pt"
+        if not last.exists():
+            return
+        state = torch.load(last)
+        _refuse_others(self.out, state.get("arguments", {}), self.asked)
+        for name, part in self.keep.items():
+            part.load_state_dict(state[name])
+        self.told = state["told"]
+
+    def save(self) -> None:
+        """Write OUT/last.pt."""
+        parts = {name: part.state_dict() for name, part in self.keep.items()}
+        save_checkpoint(parts | {"told": self.told, "arguments": self.asked}, self.out / "last.pt")
+
+    def join(self) -> None:
+        """Share each step's gradients with the other processes; waits for all."""
+        if self.world > 1:
+            dist.init_process_group("gloo")
+            self._shared = DistributedDataParallel(self.trainee)
+
+    def agree(self) -> None:
+        """What rank 0 tells, in every process: all must agree on when to stop."""
+        if self.world > 1:
+            box = [self.told]
+            dist.broadcast_object_list(box)
+            self.told = box[0]
+
+    def __call__(self, batch: list[torch.Tensor], step: int) -> dict[str, torch.Tensor]:
+        """The parts of the loss before the step, weighted; batch: see `Batches.draw`."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            parts = self._shared(*batch, step / self.steps)
+        self.optimiser.zero_grad(set_to_none=True)
+        sum(parts.values()).backward()
+        clip_gradients(self.trainee)
+        self.optimiser.step()
+        self.schedule.step()
+        return parts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_arguments(parser)
     arguments = parser.parse_args()
     if arguments.lookahead % 20 or arguments.lookahead < 0:
         raise UserError("--lookahead must be a multiple of 20 ms, 0 or more.")
@@ -69,105 +152,77 @@ def main() -> None:
         raise UserError("--encoder-weights are wav2vec2's: the other encoders need none.")
     if min(arguments.steps, arguments.every) < 1:
         raise UserError("--steps and --every must be 1 or more.")
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # torchrun says so
     torch.manual_seed(arguments.seed)  # the same first weights in every process
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
-    heard = arguments.encoder, arguments.encoder_weights
-    taught = load_encoder(arguments.teacher).width if arguments.teacher else 0
-    trainee = MODELS[arguments.model](arguments.lookahead // 10, arguments.sync, *heard, taught)  # refuses what it can't do
-    if arguments.begin:
-        load_net(trainee, arguments.begin)
+    training = Training(arguments, world)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    rate = arguments.rate or trainee.learning_rate
-    optimiser = torch.optim.AdamW(trainee.parameters(), rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, arguments.steps, pct_start=0.05)
-    keep = {"trainee": trainee, "optimiser": optimiser, "schedule": schedule}
-    last, told = arguments.out / "last.pt", {"step": 0, "hours": 0.0, "best": float("inf"), "waited": 0}
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # torchrun says so
-    asked = {name: getattr(arguments, name) for name in ASKED}
-    asked |= {"shards": [str(path) for path in arguments.shards], "begin": arguments.begin and str(arguments.begin), "rate": rate}
-    asked |= {"processes": world, "encoder_weights": trainee.told.get("encoder_weights")}
-    if last.exists():
-        state = torch.load(last)
-        _refuse_others(arguments.out, state.get("arguments", {}), asked)
-        for name, part in keep.items():
-            part.load_state_dict(state[name])
-        told = state["told"]
-    if told["step"] >= arguments.steps or told["waited"] >= PATIENCE:
+    training.resume()
+    begin = training.told["step"]
+    if begin >= arguments.steps or training.has_waited:
         if rank == 0:
-            _export(trainee, arguments.out)
+            _export(training.trainee, arguments.out)
         return
 
-    utterances = load_shards(arguments.shards)
-    held = [u for u in utterances if u.held and _moves(u)]
-    if not judge(lambda u: np.zeros((len(u.weights), 68, 3)), held, most=1):
-        raise UserError("No held-out clip of --shards can be judged: one must speak, with lips that move, for a second.")
-    learnt = [u for u in utterances if not u.held]
+    learnt, held = _clips(arguments.shards)
     if rank == 0:
         no_speech.keep(arguments.out)
-        if taught:
+        if arguments.teacher:
             teacher.keep(learnt, arguments.teacher, arguments.out)
-    shared = trainee
-    if world > 1:
-        dist.init_process_group("gloo")
-        shared = DistributedDataParallel(trainee)  # waits for all
+    training.join()
     no_speech.use(arguments.out)
-    if taught:
+    if arguments.teacher:
         teacher.use(learnt, arguments.teacher, arguments.out)
-    seed = [arguments.seed, told["step"], rank]  # every process and every resumed run draws anew
+    seed = [arguments.seed, begin, rank]  # every process and every resumed run draws anew
     torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
     batches = Batches(learnt, EXCERPT, max(1, BATCH // world), seed,
-                      arguments.lookahead // 10, encoder=trainee.encoder).ahead()  # fmt: skip
-    log, started = SummaryWriter(arguments.out / "log"), time.time() - 3600 * told["hours"]
-    for step in tqdm(range(told["step"], arguments.steps), initial=told["step"], total=arguments.steps, mininterval=10,
-                     disable=rank > 0):  # fmt: skip
-        batch = map(torch.from_numpy, next(batches))
-        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bf16):
-            parts = shared(*batch, step / arguments.steps)
-        loss = sum(parts.values())
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        clip_gradients(trainee)
-        optimiser.step()
-        schedule.step()
+                      arguments.lookahead // 10, encoder=training.trainee.encoder).ahead()  # fmt: skip
+    log, started = SummaryWriter(arguments.out / "log"), time.time() - 3600 * training.told["hours"]
+    for step in tqdm(range(begin, arguments.steps), initial=begin, total=arguments.steps, mininterval=10, disable=rank > 0):
+        parts = training([torch.from_numpy(array) for array in next(batches)], step)
         if step % 50 == 0 and rank == 0:
             for name, value in parts.items():
                 log.add_scalar(name, value.item(), step)
         if (step + 1) % arguments.every and step + 1 < arguments.steps:
             continue
         if rank == 0:
-            trainee.eval()
-            figures = judge(trainee.displacement, held)
-            trainee.train()
-            better = score(figures) < told["best"]
-            counts = step + 1 > PATIENT_UNTIL * arguments.steps and not better
-            told |= {"step": step + 1, "hours": (time.time() - started) / 3600, "waited": told["waited"] + 1 if counts else 0}
-            if better:
-                told["best"] = score(figures)
-                save_net(trainee, arguments.out / "best.safetensors")
-                spent = {"step": step + 1, "hours": round(told["hours"], 2), "processes": world, "arguments": asked}
-                trained_on = {s: sum(u.style == i and not u.held for u in utterances) for i, s in enumerate(STYLES)}
-                (arguments.out / "metrics.json").write_text(json.dumps(figures | spent | {"utterances": trained_on}, indent=1))
-            parts = {name: part.state_dict() for name, part in keep.items()}
-            save_checkpoint(parts | {"told": told, "arguments": asked}, last)
+            figures = look(training, learnt, held, step + 1, started)
             for style, rows in figures.items():
                 for name, value in rows["net"].items():
                     log.add_scalar(f"held-out {style}/{name}", value, step)
-            tqdm.write(f"{step + 1} {loss.item():.4f} {json.dumps(figures)}")
-        told = _agree(told, world)
-        if told["waited"] >= PATIENCE:
+            tqdm.write(f"{step + 1} {sum(parts.values()).item():.4f} {json.dumps(figures)}")
+        training.agree()
+        if training.has_waited:
             break
     if rank == 0:
-        _export(trainee, arguments.out)
+        _export(training.trainee, arguments.out)
     if world > 1:
-        dist.barrier()  # to leave right after `_agree` can hang: gloo's thread wants the interpreter to free what it sent
+        dist.barrier()  # to leave right after `agree` can hang: gloo's thread wants the interpreter to free what it sent
         dist.destroy_process_group()
 
 
-def clip_gradients(trainee: torch.nn.Module) -> None:
-    """Each part's gradient to a norm of at most LONGEST_GRADIENT, on its own: a critic that learns fast must not slow the net."""
-    for part in trainee.children():
-        torch.nn.utils.clip_grad_norm_(part.parameters(), LONGEST_GRADIENT)
+def look(training: Training, learnt: list[Utterance], held: list[Utterance], step: int, started: float) -> dict:
+    """Figures of the held-out clips (`judge`); a checkpoint, and the weights with metrics.json where none were better.
+
+    Args:
+        step: so many are done. started: when the run would have begun without a break, s since 1970.
+    """
+    trainee, told = training.trainee, training.told
+    trainee.eval()
+    figures = judge(trainee.displacement, held)
+    trainee.train()
+    better = score(figures) < told["best"]
+    counts = step > PATIENT_UNTIL * training.steps and not better
+    told |= {"step": step, "hours": (time.time() - started) / 3600, "waited": told["waited"] + 1 if counts else 0}
+    if better:
+        told["best"] = score(figures)
+        save_net(trainee, training.out / "best.safetensors")
+        spent = {"step": step, "hours": round(told["hours"], 2), "processes": training.world, "arguments": training.asked}
+        trained_on = {style: sum(u.style == index for u in learnt) for index, style in enumerate(STYLES)}
+        (training.out / "metrics.json").write_text(json.dumps(figures | spent | {"utterances": trained_on}, indent=1))
+    training.save()
+    return figures
 
 
 def _refuse_others(out: Path, before: dict, asked: dict) -> None:
@@ -178,12 +233,13 @@ def _refuse_others(out: Path, before: dict, asked: dict) -> None:
                         "choose another --out.")  # fmt: skip
 
 
-def _agree(told: dict, world: int) -> dict:
-    """What rank 0 tells, in every process: all must agree on when to stop."""
-    box = [told]
-    if world > 1:
-        dist.broadcast_object_list(box)
-    return box[0]
+def _clips(shards: list[Path]) -> tuple[list[Utterance], list[Utterance]]:
+    """The clips to learn, and the held-out ones whose lips move; UserError, if none of these can be judged."""
+    utterances = load_shards(shards)
+    held = [u for u in utterances if u.held and _moves(u)]
+    if not judge(lambda u: np.zeros((len(u.weights), 68, 3)), held, most=1):
+        raise UserError("No held-out clip of --shards can be judged: one must speak, with lips that move, for a second.")
+    return [u for u in utterances if not u.held], held
 
 
 def _moves(utterance: Utterance) -> bool:

@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from atl_diffusion_node.unet import GUIDE_CHANNELS, GuidedUNet, identity_shapes, memory_shapes
+from atl_diffusion_node.runtime import memory_shapes
+from atl_diffusion_node.unet import GUIDE_CHANNELS, GuidedUNet, identity_shapes
 from atl_diffusion_node.views import FACE, VIEWS
 from atl_evaluation.provenance import host, sha256_of
 from atl_face.errors import UserError

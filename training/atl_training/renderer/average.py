@@ -14,16 +14,15 @@ from safetensors.torch import load_file, save_file
 from atl_face.errors import UserError
 from atl_training.checkpoint import complete
 from atl_training.tool import run_tool
+from atl_training.weights import mean_weights
 
 
 def average(paths: list[Path]) -> dict[str, torch.Tensor]:
-    """The mean of files' weights by name, float32.
+    """The mean of files' weights by name, of the first one's types.
 
     Raises:
         UserError: there are less than two, or they aren't of one and the same network.
     """
-    if len(paths) < 2:
-        raise UserError("An average needs two runs or more.")
     try:
         runs = [load_file(path) for path in paths]
     except SafetensorError as error:
@@ -32,7 +31,7 @@ def average(paths: list[Path]) -> dict[str, torch.Tensor]:
     for path, other in zip(paths, shapes, strict=True):
         if other != shapes[0]:
             raise UserError(f"{path} holds another network than {paths[0]}.")
-    return {name: torch.stack([run[name].double() for run in runs]).mean(0).float() for name in runs[0]}
+    return mean_weights(runs)
 
 
 def main() -> None:

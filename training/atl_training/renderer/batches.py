@@ -66,31 +66,35 @@ class Segments:
         """The first `frames` of segments `chosen`, seen in a view, augmented with `rng` (None: not)."""
         columns: dict[str, list[np.ndarray]] = {n: [] for n in Batch.__annotations__ if n != "fine"}
         for index in chosen:
-            for name, array in self._segment(self[index], view, rng, frames).items():
+            for name, array in in_view(self[index], view, rng, frames).items():
                 columns[name].append(array)
         join = {n: np.concatenate(v) for n, v in columns.items()}
         return Batch(**{n: torch.from_numpy(np.ascontiguousarray(v)) for n, v in join.items()}, fine=view.fine)
 
-    @staticmethod
-    def _segment(segment: dict, view: View, rng: np.random.Generator | None, frames: int) -> dict[str, np.ndarray]:
-        a = {name: v[:frames] if name in IN_TIME else v for name, v in segment.items()}
-        gain, bias, flip = np.ones(3, np.float32), np.zeros(3, np.float32), False
-        if rng is not None:
-            flip = rng.random() < 0.5
-            if rng.random() < JITTER_SHARE:
-                gain, bias = rng.uniform(0.75, 1.25, 3).astype(np.float32), rng.uniform(-0.15, 0.15, 3).astype(np.float32)
 
-        def pixels(pictures, points):
-            seen = np.stack([view.picture(*both) for both in zip(pictures, points, strict=True)])
-            return np.clip(seen * gain + bias, -1, 1)
+def in_view(segment: dict[str, np.ndarray], view: View, rng: np.random.Generator | None, frames: int) -> dict[str, np.ndarray]:
+    """The first `frames` T of a segment (arrays of `pack.ARRAYS`) in a view, augmented with `rng` (None: not).
 
-        points, neutral = a["points"], a["neutral"][None]
-        out = {
-            "target": pixels(a["target"], points), "warped": pixels(a["warped"], points),
-            "rasters": np.stack([view.lines(p) for p in points]), "mask": np.stack([view.mask(p) for p in points])[..., None],
-            "portrait": pixels(a["portrait"][None], neutral), "portrait_rasters": view.lines(a["neutral"])[None],
-        }  # fmt: skip
-        return {n: np.moveaxis(v[..., ::-1, :] if flip else v, -1, -3) for n, v in out.items()}
+    Returns: (T, C, H, W) by the names of `Batch`, but (1, C, H, W) of the portrait and its rasters.
+    """
+    a = {name: v[:frames] if name in IN_TIME else v for name, v in segment.items()}
+    gain, bias, flip = np.ones(3, np.float32), np.zeros(3, np.float32), False
+    if rng is not None:
+        flip = rng.random() < 0.5
+        if rng.random() < JITTER_SHARE:
+            gain, bias = rng.uniform(0.75, 1.25, 3).astype(np.float32), rng.uniform(-0.15, 0.15, 3).astype(np.float32)
+
+    def pixels(pictures, points):
+        seen = np.stack([view.picture(*both) for both in zip(pictures, points, strict=True)])
+        return np.clip(seen * gain + bias, -1, 1)
+
+    points, neutral = a["points"], a["neutral"][None]
+    out = {
+        "target": pixels(a["target"], points), "warped": pixels(a["warped"], points),
+        "rasters": np.stack([view.lines(p) for p in points]), "mask": np.stack([view.mask(p) for p in points])[..., None],
+        "portrait": pixels(a["portrait"][None], neutral), "portrait_rasters": view.lines(a["neutral"])[None],
+    }  # fmt: skip
+    return {n: np.moveaxis(v[..., ::-1, :] if flip else v, -1, -3) for n, v in out.items()}
 
 
 class Draws(IterableDataset):

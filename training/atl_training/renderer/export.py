@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from atl_diffusion_node.runtime import INT8, WINDOWS, OnnxRuntime, OpenVinoRuntime, Runtime
-from atl_diffusion_node.unet import identity_shapes, memory_shapes
+from atl_diffusion_node.runtime import INT8, WINDOWS, OnnxRuntime, OpenVinoRuntime, Runtime, memory_shapes
+from atl_diffusion_node.unet import identity_shapes
 from atl_training.renderer.net import Renderer
 from atl_training.tool import run_tool
 

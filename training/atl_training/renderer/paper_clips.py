@@ -17,7 +17,7 @@ from atl_evaluation.metrics.features import EfficientNetLite
 from atl_face.align import CropTransform
 from atl_face.emotion import LABELS
 from atl_face.errors import UserError
-from atl_training.renderer.batches import Batch, Segments
+from atl_training.renderer.batches import Batch, in_view
 from atl_training.renderer.pack import segment, warper
 from atl_training.shards import find_shards, read_facts, read_shards, share_alike
 
@@ -53,8 +53,8 @@ def clip_masks(points: np.ndarray, size: int) -> np.ndarray:
     return FLOOR + (g - g.min()) / max(float(g.max() - g.min()), 1e-6)
 
 
-class Clips(Segments):
-    """A clip of each recording in shards, cut when it is asked for.
+class Clips:
+    """A clip of each recording in shards, cut when it is asked for; `judge.validate` takes them as segments.
 
     Args:
         split: "train" or "val" (held out).
@@ -91,7 +91,7 @@ class Clips(Segments):
         target = [transform.extract(picture, FACE_SIZE) for picture in pictures[at:at + count]]
         points = transform.to_crop(landmarks[at:at + count])
         piece = segment(portrait, transform.to_crop(landmarks[0]), points, target, self._warp)
-        arrays = self._segment(piece, view, None, count) | {"mask": clip_masks(points, view.size)[:, None]}
+        arrays = in_view(piece, view, None, count) | {"mask": clip_masks(points, view.size)[:, None]}
         return Clip(**{name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}, fine=view.fine,
                     identity=self._identity(portrait[ROOM.crop]),
                     emotion=torch.tensor([LABELS.index(sample.facts["emotion"])]))  # fmt: skip

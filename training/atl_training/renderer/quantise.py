@@ -26,7 +26,7 @@ from torch.nn.functional import avg_pool2d
 from tqdm import tqdm
 
 from atl_diffusion_node.bridge import start_state
-from atl_diffusion_node.runtime import INT8, MEMORY, OnnxRuntime, OpenVinoRuntime, Runtime, TorchRuntime, of_window
+from atl_diffusion_node.runtime import INT8, OnnxRuntime, OpenVinoRuntime, Runtime, TorchRuntime, memory_shapes
 from atl_diffusion_node.unet import moved
 from atl_diffusion_node.views import VIEWS, View
 from atl_training.renderer.batches import Segments
@@ -85,7 +85,7 @@ class Calibration(CalibrationDataReader):
         noise = noise_of(view, seed)
         for place in chosen(packs, CALIBRATION):
             for (x_s, warped, guides, features, memory), *_ in frames(runtime, *place, view, noise):
-                memory = memory or [np.zeros((1, *of_window(shape, view.shape)), np.float32) for shape in MEMORY]
+                memory = memory or [np.zeros((1, *shape), np.float32) for shape in memory_shapes(*view.shape)]
                 yield x_s, warped, guides, *features, *memory
 
     def get_next(self):

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -31,6 +31,7 @@ from atl_training.renderer.judge import LOOK, pictures, validate
 from atl_training.renderer.losses import reconstruction
 from atl_training.renderer.net import NOISES, Renderer, Variation, states
 from atl_training.tool import run_tool
+from atl_training.weights import load_weights
 
 LEARNING_RATE, CRITIC_RATE = 1e-3, 2e-4
 CRITIC_LOSS, MATCHING_LOSS = 0.1, 0.06  # at .02 each the mouth kept three quarters of the truth's detail, at .06 and .04 .85
@@ -91,7 +92,7 @@ class Training:
         variation = Variation(arguments.noise, not arguments.no_warp, not arguments.no_rasters, arguments.pooled, flow)
         net, critic = (m.to(memory_format=torch.channels_last) for m in (Renderer(variation), PatchCritic()))
         if arguments.begin:
-            net.load_state_dict(net.state_dict() | load_file(arguments.begin))  # one from before the flow begins it anew
+            load_weights(net, arguments.begin)
         optimiser = torch.optim.AdamW(net.parameters(), arguments.rate, betas=(0.8, 0.99), weight_decay=0.01)
         critic_optimiser = torch.optim.AdamW(critic.parameters(), CRITIC_RATE, betas=(0.5, 0.99))
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, arguments.rate, arguments.steps, pct_start=0.02,

@@ -19,20 +19,19 @@ from tqdm import tqdm
 
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import OpenVinoRuntime
-from atl_evaluation.metrics.statistics import bootstrap_interval
 from atl_evaluation.metrics.tracking import track
 from atl_evaluation.sync import SyncExpert, SyncScore, mouth_crops
 from atl_face.stream import FRAME_SAMPLES
 from atl_face.topology import SPEECH
 from atl_landmark_node.face_model import PortraitFace
 from atl_landmark_node.model import SpeechModel
-from atl_training.landmarks.data import spread
+from atl_training.figures import spread, with_interval
 from atl_training.landmarks.judge import energy_jaw
 from atl_training.shards import Sample, read_shards, share_alike
 from atl_training.tool import run_tool
 from atl_training.ways import FROM_SOUND, FROM_TRUE, Clip, draw
 
-PLANTED = 8  # frames either way, the issue's
+PLANTED = 8  # frames either way, 320 ms
 NEAR = 1  # frame: an offset counts as found
 TRUTH, SHUFFLED = "ground truth", "ground truth, another clip's sound"
 
@@ -92,24 +91,20 @@ def judge(expert: SyncExpert, samples: list[Sample], draws: tuple[FaceRenderer, 
             "ways": {name: _row(scores, truth) for name, scores in ways.items()}}  # fmt: skip
 
 
-def _mean(values) -> list[float]:
-    """Mean, low and high end of its interval."""
-    return [round(float(v), 4) for v in (np.mean(values), *bootstrap_interval(values))]
-
-
 def _found(errors: list[np.ndarray]) -> dict:
     near = np.array([np.abs(e) <= NEAR for e in errors])  # clips, offsets
-    return {"share_within_a_frame": _mean(near.mean(1)), "share_exact": _mean([np.mean(e == 0) for e in errors]),
+    return {"share_within_a_frame": with_interval(near.mean(1)), "share_exact": with_interval([np.mean(e == 0) for e in errors]),
             "worst_offset_share": round(float(near.mean(0).min()), 4),
-            "mean_error_frames": _mean([e.mean() for e in errors])}  # fmt: skip
+            "mean_error_frames": with_interval([e.mean() for e in errors])}  # fmt: skip
 
 
 def _row(scores: list[SyncScore], truth: np.ndarray) -> dict:
     confidence = np.array([score.confidence for score in scores])
     less = truth[: len(scores)] - confidence
-    return {"clips": len(scores), "confidence": _mean(confidence), "distance": _mean([s.distance for s in scores]),
-            "abs_offset": _mean([abs(s.offset) for s in scores]), "below_truth": _mean(less),
-            "share_below_truth": round(float(np.mean(less > 0)), 4)}  # fmt: skip
+    told = {"confidence": confidence, "distance": [score.distance for score in scores],
+            "abs_offset": [abs(score.offset) for score in scores], "below_truth": less}  # fmt: skip
+    return ({"clips": len(scores)} | {name: with_interval(values) for name, values in told.items()}
+            | {"share_below_truth": round(float(np.mean(less > 0)), 4)})  # fmt: skip
 
 
 def table(result: dict) -> str:
@@ -118,12 +113,12 @@ def table(result: dict) -> str:
     for name, of_set in result.items():
         lines.append(f"{name}: {of_set['clips']} clips")
         for way, row in of_set["planted"].items():
-            share, exact = row["share_within_a_frame"], row["share_exact"][0]
+            share, exact = np.array(row["share_within_a_frame"], float), row["share_exact"][0]  # an end of None is NaN
             lines.append(f"  planted offsets, {way}: {share[0]:.1%} within a frame ({share[1]:.1%} to {share[2]:.1%}), "
                          f"{exact:.1%} exact")  # fmt: skip
         lines.append(f"  {'':60}{'confidence':>24}{'distance':>10}{'|offset|':>10}{'below truth':>12}")
         for way, row in of_set["ways"].items():
-            mean, low, high = row["confidence"]
+            mean, low, high = np.array(row["confidence"], float)
             interval = f"{mean:.3f} ({low:.3f} to {high:.3f})"
             lines.append(f"  {way:60}{interval:>24}{row['distance'][0]:>10.3f}{row['abs_offset'][0]:>10.2f}"
                          f"{row['share_below_truth']:>12.0%}")  # fmt: skip

@@ -16,7 +16,7 @@ from atl_evaluation.provenance import host, sha256_of
 from atl_face.errors import UserError
 from atl_landmark_node.kflm import default_path
 from atl_training.corpus.assets import default_cache
-from atl_training.landmarks.data import spread
+from atl_training.figures import spread
 from atl_training.landmarks.report.clips import SHIPPED, DraftClip, Stage, is_spoken
 from atl_training.landmarks.report.continuity import continuity
 from atl_training.landmarks.report.emotions import emotions, example_of, is_strong

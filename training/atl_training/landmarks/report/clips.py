@@ -9,11 +9,12 @@ import numpy as np
 from atl_evaluation.metrics.motion import MAX_LAG
 from atl_face.emotion import Expression
 from atl_face.stream import FRAME_SAMPLES
+from atl_face.topology import SPEECH, eye_distance
 from atl_landmark_node.face_model import average_neutral
 from atl_landmark_node.model import STYLES, SpeechModel
 from atl_landmark_node.stream import landmarks_of
 from atl_training.corpus.voices import VOICES, is_held_speaker
-from atl_training.landmarks.fit import SPEECH, level_to
+from atl_training.landmarks.fit import level_to
 from atl_training.shards import Sample
 
 SHIPPED = Path(str(resources.files("atl_landmark_node") / "data" / "speech_landmarks.onnx"))
@@ -72,7 +73,7 @@ def mean_face(landmarks: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     levelled onto it, so where the head is doesn't count. The first second is left out: expressions ease in."""
     neutral = neutral.astype(np.float64)
     level = np.mean([level_to(neutral, points.astype(np.float64)) for points in landmarks[EASED::EVERY]], axis=0)
-    return (level - neutral)[:, :2] / np.linalg.norm(neutral[45, :2] - neutral[36, :2])
+    return (level - neutral)[:, :2] / eye_distance(neutral)
 
 
 def is_spoken(sample: Sample) -> bool:

@@ -1,23 +1,23 @@
 """One stream, however its sound comes: in chunks of any size, with a gap, with an interrupt."""
 import numpy as np
 
-from atl_evaluation.metrics.motion import landmark_distance, mean_of
+from atl_evaluation.metrics.motion import landmark_distance
+from atl_evaluation.metrics.statistics import mean_of
 from atl_face.errors import UserError
 from atl_face.stream import CHUNK_SAMPLES, FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE
-from atl_face.topology import is_closed, lip_gap
+from atl_face.topology import SPEECH, is_closed, lip_gap
 from atl_landmark_node.follow import ChunkFollower
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import LandmarkFrame, LandmarkStream
-from atl_training.landmarks.fit import SPEECH
+from atl_training.figures import rounded
 from atl_training.landmarks.judge import points_of
 from atl_training.landmarks.report.clips import DraftClip, Stage
-from atl_training.landmarks.report.figures import rounded
 
 FRAME_MS = 1000 / FRAME_RATE
 TOLERANCE = 1.0  # % of the eye distance, mean over the mouth's points: 0.9 mm, below what M-LMD is between good networks
 GAPS_MS = (40, 200, 500, 1000)
 LEAST_S = 4 * max(GAPS_MS) / 1000  # of a sound: gaps end in its second and third quarter, and don't reach its beginning
-AIM_MS = 200  # the issue's
+AIM_MS = 200  # from a gap's end, within which the mouth shall recover
 WATCHED_S = 2.0  # after a gap: whether it stays recovered
 AFTER_S = 1.0  # of silence after an interrupt
 

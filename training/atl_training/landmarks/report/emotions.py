@@ -13,9 +13,8 @@ from tqdm import tqdm
 from atl_evaluation.metrics.statistics import RESAMPLES
 from atl_face.align import CropTransform
 from atl_face.emotion import LABELS, Expression
-from atl_training.landmarks.data import spread
+from atl_training.figures import rounded, spread
 from atl_training.landmarks.report.clips import DraftClip, Stage, mean_face
-from atl_training.landmarks.report.figures import rounded
 from atl_training.shards import Sample
 
 LEVEL = 3  # MEAD's strongest

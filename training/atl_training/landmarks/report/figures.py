@@ -1,13 +1,10 @@
-"""Figures of mouths against the truth, and how sure their means are."""
-from collections.abc import Iterable
-
+"""Figures of mouths against the truth."""
 import numpy as np
 
 from atl_evaluation.metrics.motion import best_lag, correlation, gap_amplitude, landmark_distance
-from atl_evaluation.metrics.statistics import bootstrap_interval
 from atl_face.topology import eye_distance, lip_gap, lip_openings
 
-NEAR = 1  # frames either way in which the issue allows the best lag
+NEAR = 1  # frames either way where the best lag may be: 40 ms is not heard
 
 
 def of_motion(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
@@ -25,23 +22,3 @@ def of_motion(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
 def signed_gap(points: np.ndarray) -> np.ndarray:
     """Mean inner-lip gap of upright faces (..., 68, 3) in eye distances, below 0 where the lips are pressed into each other."""
     return np.mean(lip_openings(points), axis=0) / eye_distance(points)
-
-
-def with_interval(values: Iterable[float], weights=None) -> list[float | None]:
-    """Mean over clips and the ends of its 95 % bootstrap interval; None what can't be known."""
-    values = np.asarray(list(values), np.float64)
-    weights = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
-    known = np.isfinite(values)
-    mean = np.average(values[known], weights=weights[known]) if known.any() else np.nan
-    numbers = [mean, *bootstrap_interval(values, weights)] if known.any() else [mean, np.nan, np.nan]
-    return [rounded(number, 4) for number in numbers]
-
-
-def rounded(number: float, digits: int) -> float | None:
-    """For JSON, which has no NaN."""
-    return round(float(number), digits) if np.isfinite(number) else None
-
-
-def summed(rows: list[dict[str, float]]) -> dict[str, list[float | None]]:
-    """Figure -> mean with interval, of figures by clip."""
-    return {name: with_interval(row[name] for row in rows) for name in rows[0]}

@@ -10,10 +10,10 @@ from atl_evaluation.metrics.tracking import track
 from atl_evaluation.sync import SyncExpert
 from atl_face.topology import SPEECH
 from atl_landmark_node.face_model import PortraitFace
+from atl_training.figures import with_interval
 from atl_training.landmarks.fit import closed_neutral, fit_speech_weights, level_to
 from atl_training.landmarks.judge import energy_jaw
 from atl_training.landmarks.report.clips import Stage
-from atl_training.landmarks.report.figures import with_interval
 from atl_training.shards import Sample
 from atl_training.ways import FROM_SOUND_POSED, FROM_TRUE, TRUTH, Clip, draw
 

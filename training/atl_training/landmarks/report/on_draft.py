@@ -7,11 +7,12 @@ import numpy as np
 from tqdm import tqdm
 
 from atl_landmark_node.face_model import load_basis
+from atl_training.figures import summed, with_interval
 from atl_training.landmarks.judge import energy_jaw, points_of
 from atl_training.landmarks.report.baselines import nearest_viseme
 from atl_training.landmarks.report.clips import DraftClip, Stage, by_style
 from atl_training.landmarks.report.closures import closures
-from atl_training.landmarks.report.figures import of_motion, signed_gap, summed, with_interval
+from atl_training.landmarks.report.figures import of_motion, signed_gap
 from atl_training.landmarks.report.teeth import Teeth, to_teeth
 
 _, _NEUTRAL = load_basis()

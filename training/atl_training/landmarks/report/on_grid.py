@@ -11,12 +11,13 @@ from atl_face.stream import FRAME_SAMPLES
 from atl_face.topology import SPEECH, eye_distance
 from atl_landmark_node.face_model import PortraitFace
 from atl_training.corpus.recordings import make_decoder
+from atl_training.figures import summed, with_interval
 from atl_training.landmarks.fit import closed_neutral, fit_speech_weights, level_to
 from atl_training.landmarks.judge import energy_jaw
 from atl_training.landmarks.report.baselines import aligned_phonemes, nearest_viseme
 from atl_training.landmarks.report.clips import Stage
 from atl_training.landmarks.report.closures import closures
-from atl_training.landmarks.report.figures import of_motion, signed_gap, summed, with_interval
+from atl_training.landmarks.report.figures import of_motion, signed_gap
 from atl_training.landmarks.report.on_draft import Driver
 from atl_training.shards import Sample
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from atl_evaluation.metrics.motion import correlation, landmark_distance, mean_of
+from atl_evaluation.metrics.motion import correlation, landmark_distance
+from atl_evaluation.metrics.statistics import mean_of
 from atl_face.errors import UserError
 from atl_face.media import read_audio
 from atl_face.stream import FRAME_RATE, SAMPLE_RATE
 from atl_face.topology import lip_gap
 from atl_training.corpus.speech import at_level
-from atl_training.landmarks.data import spread
+from atl_training.figures import rounded, spread, with_interval
 from atl_training.landmarks.judge import points_of
 from atl_training.landmarks.report.clips import DraftClip, Stage
-from atl_training.landmarks.report.figures import rounded, with_interval
 from atl_training.landmarks.report.sounds import disturbances, no_speech
 from atl_training.splits import held_out
 

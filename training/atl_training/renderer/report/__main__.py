@@ -25,7 +25,7 @@ from atl_evaluation.provenance import host, sha256_of
 from atl_face.errors import UserError
 from atl_landmark_node.model import SpeechModel
 from atl_training.evaluate import HEIGHT_PX
-from atl_training.landmarks.data import spread
+from atl_training.figures import spread
 from atl_training.renderer.report.drift import drift, turned
 from atl_training.renderer.report.sets import on_clips
 from atl_training.renderer.report.strangers import on_strangers

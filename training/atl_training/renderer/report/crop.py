@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from atl_evaluation.metrics import picture
-from atl_evaluation.metrics.motion import mean_of
+from atl_evaluation.metrics.statistics import mean_of
 from atl_face.topology import EYE_LEFT, EYE_RIGHT, eye_distance, mouth_box
 
 SIZE = 128  # px

@@ -13,18 +13,18 @@ from tqdm import tqdm
 from atl_diffusion_node.portrait import Portrait
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_evaluation.metrics.identity import Embedder, embeddings, identity
-from atl_evaluation.metrics.motion import mean_of
+from atl_evaluation.metrics.statistics import mean_of
 from atl_face.stream import FRAME_RATE, SAMPLE_RATE
 from atl_face.topology import ARKIT_52
 from atl_landmark_node.face_model import PortraitFace
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import landmarks_of
-from atl_training.landmarks.report.figures import rounded
+from atl_training.figures import rounded
 from atl_training.renderer.pack import FRAMES
 
 MINUTE = 60 * FRAME_RATE  # frames
 EVERY = 15  # frames of the first and the last minute that are embedded: 100 of each
-ANGLES = tuple(range(-20, 21, 5))  # degrees; what the issue asks
+ANGLES = tuple(range(-20, 21, 5))  # degrees, of yaw and of pitch
 SHEET_EVERY = 2  # of the angles are on the sheet
 CELL_PX = 320
 

@@ -10,7 +10,7 @@ from atl_evaluation.metrics.tracking import track
 from atl_face.stream import FRAME_SAMPLES
 from atl_face.topology import lip_gap
 from atl_landmark_node.model import SpeechModel
-from atl_training.landmarks.report.figures import summed, with_interval
+from atl_training.figures import summed, with_interval
 from atl_training.renderer.report.crop import FaceCrop, compared
 from atl_training.renderer.report.steadiness import seams, skin_flicker
 from atl_training.shards import Sample

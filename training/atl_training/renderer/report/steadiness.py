@@ -7,7 +7,7 @@ from atl_diffusion_node.portrait import Portrait
 from atl_diffusion_node.views import FADE_PX
 from atl_diffusion_node.views import MOUTH as MOUTH_VIEW
 from atl_evaluation.metrics import picture
-from atl_evaluation.metrics.motion import mean_of
+from atl_evaluation.metrics.statistics import mean_of
 from atl_face.topology import BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT, MOUTH, eye_distance
 from atl_landmark_node.face_model import RIGID
 from atl_training.renderer.report.crop import SIZE, face_hull

@@ -13,7 +13,7 @@ from atl_face.topology import lip_gap
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import landmarks_of
 from atl_training.evaluate import EVERY, HEIGHT_PX, followed
-from atl_training.landmarks.report.figures import rounded, summed
+from atl_training.figures import rounded, summed
 from atl_training.splits import held_out
 from atl_training.ways import draw
 

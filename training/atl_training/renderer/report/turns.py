@@ -12,7 +12,7 @@ from atl_evaluation.metrics.identity import Embedder, embeddings, identity
 from atl_evaluation.metrics.picture import psnr
 from atl_face.topology import mouth_box
 from atl_training.corpus.rotation import rotation_matrix
-from atl_training.landmarks.report.figures import summed
+from atl_training.figures import summed
 from atl_training.renderer.report.crop import FaceCrop
 from atl_training.shards import Sample
 from atl_training.ways import FROM_TRUE, TRUTH, Clip, draw
