@@ -19,7 +19,7 @@ class FileSource:
         UserError: the file is missing, unreadable or holds no sound.
     """
 
-    live, backlog_limit, problem, lost = False, None, "", 0
+    live, backlog_limit, problem, lost, queued_s = False, None, "", 0, 0.0
 
     def __init__(self, path: str | Path, loop: bool):
         self._samples, self._loop, self._position = read_audio(path), loop, 0

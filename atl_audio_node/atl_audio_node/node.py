@@ -43,8 +43,7 @@ class AudioNode(AtlNode):
 
     def configure(self) -> None:
         self._source = self._make_source()
-        # no earlier life of this node has used this id: nobody shall take its chunks for more of an old stream
-        first_stream_id = self._now_ns() // 1_000_000_000 & 0x7FFFFFFF
+        first_stream_id = int(time.time()) & 0x7FFFFFFF  # of no earlier life; simulated time would begin each one at 0
         self._stream = SoundStream(self._source, first_stream_id, self.value("pause_s"))
         self._lateness_ms: deque[float] = deque(maxlen=LATENESS_KEPT)
         self._published = 0
@@ -94,7 +93,8 @@ class AudioNode(AtlNode):
     def diagnostics(self) -> tuple[Level, str, dict[str, object]]:
         late_ms = round(float(np.percentile(list(self._lateness_ms) or [0.0], 99)), 2)
         figures = {"source": self.value("source"), "stream_id": self._stream.stream_id, "chunks": self._published,
-                   "late_ms_p99": late_ms, "chunks_given_up": self._stream.gap_chunks, "chunks_lost": self._source.lost}
+                   "late_ms_p99": late_ms, "chunks_given_up": self._stream.gap_chunks, "chunks_lost": self._source.lost,
+                   "queued_s": round(self._source.queued_s, 2)}
         if not self._pacer.is_alive():  # its traceback was printed; a new process begins anew
             self.finish(1)
             return Level.ERROR, "the pacing thread has stopped", figures
@@ -109,7 +109,7 @@ class AudioNode(AtlNode):
         if kind == "microphone":
             return MicrophoneSource(self.value("device"), self.value("device_rate_hz"))
         if kind == "topic":
-            return TopicSource()
+            return TopicSource(self.value("backlog_s"))
         if kind == "silence":
             return SilentSource()
         if not path:

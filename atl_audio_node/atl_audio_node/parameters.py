@@ -27,6 +27,14 @@ PARAMETERS = [
         read_only=True,
     ),
     Parameter(
+        "backlog_s",
+        0.0,
+        "Source `topic`: of a live voice so much may wait, older sound is dropped; 0: utterances, said whole.",
+        minimum=0.0,
+        maximum=10.0,
+        read_only=True,
+    ),
+    Parameter(
         "min_subscribers",
         1,
         "Source `file` begins when `audio` has so many subscribers: no word is lost.",

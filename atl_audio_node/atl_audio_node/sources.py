@@ -6,6 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
+from atl_face.stream import CHUNK_SAMPLES, SAMPLE_RATE
+
 
 class Source(Protocol):
     """Gives 20 ms chunks (320,) float32 when asked; knows nothing of clocks.
@@ -16,12 +18,14 @@ class Source(Protocol):
         backlog_limit: chunks that may wait; None when nothing may be lost.
         problem: one sentence about what is wrong and what to do, "" when all is well.
         lost: chunks that were dropped so far.
+        queued_s: sound that has arrived and waits to be heard.
     """
 
     live: bool
     backlog_limit: int | None
     problem: str
     lost: int
+    queued_s: float
 
     def read(self) -> np.ndarray | None:
         """The next chunk, or None when there is none now."""
@@ -50,7 +54,7 @@ class Source(Protocol):
 class SilentSource:
     """Never says anything; the graph's face idles until `say` gives it words."""
 
-    live, backlog_limit, problem, lost, ended, padding = False, None, "", 0, False, 0
+    live, backlog_limit, problem, lost, queued_s, ended, padding = False, None, "", 0, 0.0, False, 0
 
     def read(self) -> None:
         return None
@@ -88,10 +92,15 @@ class LiveQueue:
         self._flowing = False
         self._lock = threading.Lock()
 
-    def put(self, chunks: list[np.ndarray]) -> None:
-        """Append chunks (320,) float32; from any thread."""
+    @property
+    def queued_s(self) -> float:
+        return len(self._chunks) * CHUNK_SAMPLES / SAMPLE_RATE
+
+    def put(self, chunks: list[np.ndarray], last: bool = False) -> None:
+        """Append chunks (320,) float32; from any thread. After the last ones nobody waits for a cushion."""
         with self._lock:
             self._chunks.extend(chunks)
+            self._flowing |= last
             if self.backlog_limit is not None and len(self._chunks) > self.backlog_limit:
                 self._drop_to_cushion()
 

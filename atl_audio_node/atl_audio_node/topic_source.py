@@ -15,12 +15,18 @@ BURST = int(MAX_QUEUED_S / 0.02)  # messages of 20 ms that may wait to be heard:
 
 class TopicSource(LiveQueue):
     """Messages may come faster than real time (a speech synthesiser's do): they queue, and nothing is
-    dropped."""
+    dropped; or they are the voice of somebody who speaks now, which can't wait.
 
-    def __init__(self):
-        super().__init__(backlog_limit=None, cushion=CUSHION)
+    Args:
+        backlog_s: seconds of a live voice that may wait; 0: utterances, said whole.
+    """
+
+    def __init__(self, backlog_s: float = 0.0):
+        limit = max(CUSHION + 1, round(backlog_s * SAMPLE_RATE / CHUNK_SAMPLES)) if backlog_s else None
+        super().__init__(backlog_limit=limit, cushion=CUSHION)
         self._chunker: Chunker | None = None
         self._stream_id, self._next_sample, self._last_push_ns = None, 0, 0
+        self._muted_id: int | None = None  # of an interrupted utterance, of which more may come
 
     def push(self, stream_id: int, first_sample: int, rate_hz: int, samples: np.ndarray, now_ns: int) -> None:
         """Take one message: int16 (n,). A new stream id or rate ends the sound before it; a jump is counted
@@ -28,11 +34,14 @@ class TopicSource(LiveQueue):
         if problem := rate_problem("A message on audio_in has", rate_hz):
             self.problem = problem
             return
+        self._last_push_ns = now_ns
+        if stream_id == self._muted_id:
+            return
+        self._muted_id = None
         if self._chunker is None or stream_id != self._stream_id or rate_hz != self._chunker.rate_hz:
             if self._chunker is not None:
                 self.put(self._chunker.flush())
             self._chunker, self._stream_id, self._next_sample = Chunker(rate_hz), stream_id, first_sample
-        self._last_push_ns = now_ns
         missing = first_sample - self._next_sample
         if missing > 0:
             self.lost += -(-missing * SAMPLE_RATE // (rate_hz * CHUNK_SAMPLES))
@@ -46,6 +55,21 @@ class TopicSource(LiveQueue):
 
     def service(self, now_ns: int) -> None:
         """Called a few times a second: when the sender has paused, hand out what the chunker holds back."""
-        if self._chunker is not None and now_ns - self._last_push_ns > PAUSE_NS:
-            self.put(self._chunker.flush())
+        if now_ns - self._last_push_ns <= PAUSE_NS:
+            return
+        self._muted_id = None
+        if self._chunker is not None:
+            self.put(self._chunker.flush(), last=True)
             self._chunker = None
+
+    def interrupt(self) -> None:
+        """Throw away what waits. What still comes of an utterance is ignored until its sender begins another stream, or pauses; a
+        live voice goes on."""
+        super().interrupt()
+        if self.backlog_limit is None:
+            self._muted_id = None if self._chunker is None else self._stream_id
+            self._chunker = None
+
+    def close(self) -> None:
+        super().close()
+        self._chunker = self._muted_id = None

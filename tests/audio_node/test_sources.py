@@ -79,6 +79,58 @@ def test_topic_counts_what_was_lost_on_its_way():
     assert source.lost == 2
 
 
+def send(source, stream_id, first, count, now_ns):
+    """Loud messages of 20 ms, from the one with the number `first` on."""
+    for number in range(first, first + count):
+        source.push(stream_id, 320 * number, 16000, np.full(320, 9000, np.int16), now_ns)
+
+
+def heard(source):
+    """How many chunks come before there is a hole."""
+    count = 0
+    while source.read() is not None:
+        count += 1
+    return count
+
+
+def test_an_interrupted_utterance_is_not_heard_however_much_of_it_still_comes():
+    source = TopicSource()
+    send(source, 1, 0, 10, 0)
+    source.interrupt()
+    send(source, 1, 10, 10, SECOND_NS // 10)
+    source.service(SECOND_NS // 5)
+    assert heard(source) == 0
+    send(source, 2, 0, 5, SECOND_NS // 5)
+    assert heard(source) == 5
+
+
+def test_after_a_pause_an_interrupted_sender_is_heard_again():
+    source = TopicSource()
+    send(source, 1, 0, 10, 0)
+    source.interrupt()
+    source.service(SECOND_NS)
+    send(source, 1, 60, 5, SECOND_NS)
+    assert heard(source) == 5
+
+
+def test_a_live_voice_is_not_late_for_good_and_outlives_an_interrupt():
+    source = TopicSource(backlog_s=0.2)
+    send(source, 1, 0, 100, 0)  # while somebody else spoke
+    assert source.queued_s <= 0.2 and source.lost >= 90
+    source.interrupt()
+    assert source.queued_s == 0
+    send(source, 1, 100, 5, 0)
+    assert heard(source) == 5
+
+
+def test_the_end_of_an_utterance_does_not_wait_for_the_next_one():
+    source = TopicSource()
+    source.push(1, 0, 16000, np.full(500, 9000, np.int16), 0)
+    assert heard(source) == 0  # a cushion is waited for
+    source.service(SECOND_NS)
+    assert heard(source) == 2
+
+
 @pytest.mark.parametrize("rate_hz", [0, 3999, 192001])
 def test_topic_refuses_rates_that_sound_does_not_have_in_words(rate_hz):
     source = TopicSource()
