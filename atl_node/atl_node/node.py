@@ -15,7 +15,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile
+from rclpy.qos import InvalidQoSProfileException, QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from atl_face.errors import UserError
@@ -35,6 +35,14 @@ class Level(IntEnum):
     WARN = 1
     ERROR = 2
     STALE = 3
+
+
+def _overridable(create, msg_type, topic: str, *rest):
+    """What `create`, a method of a node, makes with a QoS that `qos_overrides.*` parameters override."""
+    try:
+        return create(msg_type, topic, *rest, qos_overriding_options=QoSOverridingOptions.with_default_policies())
+    except (RuntimeError, InvalidParameterTypeException, InvalidParameterValueException, InvalidQoSProfileException) as error:
+        raise UserError(f"The qos_overrides of `{topic}` can't be used: {error}.", "bad_parameter") from error
 
 
 class AtlNode(Stoppable, LifecycleNode):
@@ -106,14 +114,12 @@ class AtlNode(Stoppable, LifecycleNode):
         return self._state_machine.current_state[1] == "active"
 
     def advertise(self, msg_type, topic: str, qos: QoSProfile):
-        """A publisher whose QoS can be overridden by `qos_overrides.*` parameters."""
-        overridable = QoSOverridingOptions.with_default_policies()
-        return self.create_publisher(msg_type, topic, qos, qos_overriding_options=overridable)
+        """A publisher whose QoS can be overridden by `qos_overrides.*` parameters; UserError where they are none."""
+        return _overridable(self.create_publisher, msg_type, topic, qos)
 
     def subscribe(self, msg_type, topic: str, callback, qos: QoSProfile):
-        """A subscription whose QoS can be overridden by `qos_overrides.*` parameters."""
-        overridable = QoSOverridingOptions.with_default_policies()
-        return self.create_subscription(msg_type, topic, callback, qos, qos_overriding_options=overridable)
+        """A subscription whose QoS can be overridden by `qos_overrides.*` parameters; UserError where they are none."""
+        return _overridable(self.create_subscription, msg_type, topic, callback, qos)
 
     # Lifecycle transitions: rclpy calls these.
 

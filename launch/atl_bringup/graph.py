@@ -13,6 +13,7 @@ from atl_bringup.parameter_file import (
     NAMESPACE,
     Parameters,
     config_folder,
+    foreign_topic,
     has,
     namespace_of,
     read_parameters,
@@ -109,7 +110,9 @@ def avatar_graph(
     for name, values in extra.items():
         if name not in parameters:
             raise UserError(f"There is no node {name!r}: the nodes are {', '.join(parameters)}.", "bad_parameter")
-        for parameter in values:
+        for parameter, value in values.items():
+            if topic := foreign_topic(parameter, value, namespace):
+                raise UserError(f"qos_overrides of {topic}: this graph's topics are in {namespace}.", "bad_parameter")
             if not has(parameters[name], parameter):
                 known = ", ".join(parameters[name])
                 raise UserError(f"{name} has no parameter {parameter!r}: it has {known}.", "bad_parameter")

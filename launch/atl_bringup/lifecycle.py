@@ -3,8 +3,9 @@
 It asks each node for its state and takes the next step towards `active`. A node that was started again says
 `unconfigured`, so bringing up and bringing back are the same thing; one that an operator has deactivated is activated
 again, too: who wants to drive the nodes himself runs them without the manager. A node that refuses a step, and then
-still is where it was, ends the manager with EXIT_REFUSED, and with it the graph: the node itself has said why. A node
-with a bug in a step ends by itself and is started again.
+still is where it was, ends the manager with EXIT_REFUSED, and with it the graph: the node itself has said why. Once it has
+been active, a refusal may pass (a screen that is away, a port that is taken), and the step is tried again. A node with a bug in a
+step ends by itself and is started again.
 
 Answers can be lost (a client that a restarted node has not discovered yet) and overtake one another (two services are
 two queues). So a step counts as lost only when two questions that were asked after it were answered without it; and
@@ -32,6 +33,8 @@ TICK_S = 0.1  # between looks while a node isn't active
 WATCH_S = 0.5  # between looks while all are; so a restarted node is noticed within a second
 UNANSWERED_S = 1.0  # a question to a process that died is never answered: ask again
 SILENT_AFTER = 10  # questions in a row without an answer; then it is told that a node hangs
+RETRY_FIRST_S, RETRY_LAST_S = 1.0, 30.0  # the pause doubles with every refusal in a row
+SWEEP_S = 10.0  # a node that dies again and again while it loads leaves 33 MB each time
 LOST_AFTER = 2  # questions answered before a step's answer; then that answer won't come
 EXIT_REFUSED = 2
 FINALIZED = "finalized"
@@ -66,6 +69,9 @@ class Managed:
     step_from: str = ""  # the state in which it was asked for
     overtaken: int = 0  # questions asked after the step and answered before it
     unanswered: int = 0  # questions in a row
+    was_active: bool = False  # since the manager began
+    pause_s: float = 0.0  # that the last refusal in a row was followed by
+    retry_at: float = 0.0  # no step before
 
 
 class LifecycleManager(Stoppable, Node):
@@ -85,20 +91,23 @@ class LifecycleManager(Stoppable, Node):
         ]
         self._live = False
         sweep()
-        self._timer = self.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(TICK_S, self._tick, clock=steady)
+        self._sweeper = self.create_timer(SWEEP_S, sweep, clock=steady)
 
     def _tick(self) -> None:
         earlier_active = True
         for node in self._nodes:
             ready = node.state == "unconfigured" or (node.state == "inactive" and earlier_active)
-            if ready and node.step is None and node.asked is None:
+            if ready and node.step is None and node.asked is None and time.monotonic() >= node.retry_at:
                 self._take_step(node)
-            earlier_active &= node.state == "active"
+            earlier_active &= node.state in ("active", FINALIZED)
         if earlier_active != self._live:
             self._live = earlier_active
             self._timer.timer_period_ns = int(1e9 * (WATCH_S if self._live else TICK_S))
             if self._live:
-                self.get_logger().info("all nodes are active: the face is live")
+                but = ", ".join(node.name for node in self._nodes if node.state == FINALIZED)
+                self.get_logger().info(f"all nodes{but and f' but {but}'} are active: the face is live")
         for node in self._nodes:
             self._ask(node)
 
@@ -136,7 +145,12 @@ class LifecycleManager(Stoppable, Node):
         elif node.state == "active" and state != "active":
             self.get_logger().info(f"{node.name} is {state}: bringing it back")
             sweep()
+        self._note(node, state)
+
+    def _note(self, node: Managed, state: str) -> None:
         node.state = state
+        if state == "active":
+            node.was_active, node.pause_s = True, 0.0
 
     def _take_step(self, node: Managed) -> None:
         node.step_from, node.overtaken = node.state, 0
@@ -150,7 +164,7 @@ class LifecycleManager(Stoppable, Node):
             return
         node.step = None
         if answer.result().success:
-            node.state = STEPS[node.step_from].leads_to
+            self._note(node, STEPS[node.step_from].leads_to)
             return
         # Whoever refuses lives on and answers; a node with a bug ends right after this, and never does.
         if node.asked is not None:
@@ -160,13 +174,20 @@ class LifecycleManager(Stoppable, Node):
         node.asked.add_done_callback(lambda answer: self._hear_refused(node, answer))
 
     def _hear_refused(self, node: Managed, answer: Future) -> None:
-        """The state after a refusal: the end of the graph, unless the same step had been taken before."""
+        """The state after a refusal: the end of the graph, unless the same step had been taken before, or may succeed later."""
         if answer is not node.asked:
             return
         node.asked = None
         node.state = answer.result().current_state.label
-        if node.state == node.step_from:
-            self.get_logger().info(f"ending the graph: {node.name} could not be {STEPS[node.state].participle}")
+        if node.state != node.step_from:
+            return
+        refused = f"{node.name} could not be {STEPS[node.state].participle}"
+        if node.was_active:
+            node.pause_s = min(2 * node.pause_s or RETRY_FIRST_S, RETRY_LAST_S)
+            node.retry_at = time.monotonic() + node.pause_s
+            self.get_logger().warning(f"{refused} again: the next try is in {node.pause_s:g} s")
+        else:
+            self.get_logger().info(f"ending the graph: {refused}")
             self.finish(EXIT_REFUSED)
 
 

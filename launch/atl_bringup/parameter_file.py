@@ -40,6 +40,15 @@ def has(parameters: dict[str, object], name: object) -> bool:
     return name in parameters or str(name).split(".")[0] in EVERY_NODES_PARAMETERS
 
 
+def foreign_topic(parameter: object, value: object, namespace: str) -> str:
+    """Another namespace's topic that a `qos_overrides` parameter, dotted or nested, is about, "" for none."""
+    first, _, rest = str(parameter).partition(".")
+    if first != "qos_overrides":
+        return ""
+    topics = [rest.partition(".")[0]] if rest else list(value) if isinstance(value, dict) else []
+    return next((topic for topic in topics if topic.count("/") > 1 and not topic.startswith(f"{namespace}/")), "")
+
+
 def shipped_parameters() -> Parameters:
     """Every node's parameters, complete, of config/avatar.yaml."""
     return {name: values for _, name, values in _sections(config_folder() / "avatar.yaml")}

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -119,11 +120,19 @@ class Supervisor:
             pause_s = min(2 * pause_s, RESPAWN_LAST_S)
 
     async def _tell(self, name: str, stream: asyncio.StreamReader) -> None:
-        while line := await stream.readline():
+        """Pass on a node's lines to its end, whatever becomes of them: one whose pipe is full stands still."""
+        while True:
+            try:
+                line = await stream.readline()
+            except ValueError:  # longer than LINE_BYTES; what was read of it is gone
+                continue
+            if not line:
+                return
             self._say(name, line.decode(errors="replace").rstrip())
 
     def _say(self, name: str, text: str) -> None:
-        print(f"{name:<{self._width}} | {text}", file=self._output, flush=True)
+        with suppress(OSError):  # a full disk, a reader that is gone: the face goes on
+            print(f"{name:<{self._width}} | {text}", file=self._output, flush=True)
 
     async def _stop_all(self) -> None:
         """SIGTERM to every process group, SIGKILL to what is left of it after GRACE_S.

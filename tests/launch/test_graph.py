@@ -159,6 +159,8 @@ def test_a_parameter_that_no_node_has_is_refused():
         avatar_graph(audio="silence", params={"diffusion": {"ouput_size": 720}})
     for every in ({"qos_overrides./robot_face/image_raw.publisher.depth": 2}, {"qos_overrides": {"/robot_face/image_raw": {}}}):
         avatar_graph(audio="silence", params={"diffusion": every})
+        with pytest.raises(UserError, match="qos_overrides of /robot_face/image_raw: .* in /left"):
+            avatar_graph(audio="silence", namespace="left", params={"diffusion": every})
     with pytest.raises(UserError, match="no parameter True"):
         avatar_graph(audio="silence", params={"diffusion": {True: 1}})
 

@@ -161,3 +161,35 @@ def test_a_node_that_was_shut_down_or_hangs_is_told_once(face, manager, monkeypa
         while face.questions.pending:
             face.tell_state()
     assert len(told) == 2 and "/face was shut down" in told[1] and not face.steps.pending
+
+
+def test_a_node_that_once_was_active_may_refuse_for_a_while(face, manager):
+    bring_up(face, manager)
+    face.state, face.refuses, tries = "unconfigured", True, []
+    for _ in range(60):
+        face.tick()
+        while face.steps.pending or face.questions.pending:
+            if face.steps.pending:
+                tries.append(lifecycle.time.monotonic())
+            face.take_step() if face.steps.pending else face.tell_state()
+    pauses = [after - before for before, after in zip(tries, tries[1:], strict=False)]
+    assert 3 <= len(tries) <= 6 and pauses == sorted(pauses) and pauses[0] >= lifecycle.RETRY_FIRST_S
+    assert not manager.stopped.done()
+    face.refuses = False
+    for _ in range(60):
+        face.tick()
+        while face.steps.pending or face.questions.pending:
+            face.take_step() if face.steps.pending else face.tell_state()
+    assert face.state == "active" and manager._live
+
+
+def test_a_node_that_was_shut_down_keeps_nobody_from_being_brought_back(face, manager):
+    other = lifecycle.Managed("/display", get_state=None, change_state=None)
+    display = FakeNode(other)
+    display.state = lifecycle.FINALIZED
+    manager._nodes.insert(0, other)
+    for _ in range(20):
+        face.tick()
+        while face.steps.pending or face.questions.pending or display.questions.pending:
+            face.take_step() if face.steps.pending else (face if face.questions.pending else display).tell_state()
+    assert face.state == "active" and not display.steps.pending

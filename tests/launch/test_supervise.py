@@ -1,14 +1,16 @@
 """The supervisor and the lifecycle manager with real processes: order, recovery, end, exit codes."""
 
+import asyncio
 import os
 import signal
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
 
 from atl_bringup.graph import avatar_graph
-from atl_bringup.supervise import command_of, find_executable
+from atl_bringup.supervise import Supervisor, command_of, find_executable
 from atl_face.errors import UserError
 
 LIVE = "the face is live"
@@ -121,3 +123,16 @@ def test_parameters_keep_their_type_on_the_way_to_the_node(tmp_path):
     assert written["/robot_face/display"]["ros__parameters"]["out"] == "2024"
     assert command[1:5] == ["--ros-args", "-r", "__node:=display", "-r"]
     assert os.access(command[0], os.X_OK)
+
+
+@pytest.mark.parametrize("disk", ["/dev/full", "/dev/null"])
+def test_nodes_are_read_on_though_nobody_can_be_told_what_they_say(disk):
+    async def tell() -> int:
+        stream = asyncio.StreamReader(limit=64)
+        stream.feed_data(b"x" * 200 + b"\n" + b"word\n" * 5000)
+        stream.feed_eof()
+        with suppress(OSError), open(disk, "w") as output:
+            await Supervisor(avatar_graph(audio="silence"), output)._tell("audio", stream)
+        return len(await stream.read())
+
+    assert asyncio.run(tell()) == 0

@@ -189,8 +189,17 @@ def test_qos_profiles_and_their_overrides(make):
     assert publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
+@pytest.mark.parametrize("wrong", ["reliability:=besteffort", "reliability:=3", "depth:=many"])
+def test_an_override_that_is_none_is_told_in_a_sentence(make, wrong):
+    node = make("-p", f"qos_overrides./test/words.publisher.{wrong}")
+    with pytest.raises(UserError, match="qos_overrides of `words`"):
+        node.advertise(String, "words", reliable(7))
+
+
 ALONE = """
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from atl_node.node import AtlNode
 from atl_node.run import run_node
 from atl_face.errors import UserError
@@ -198,13 +207,18 @@ from atl_node.params import Parameter
 
 class Alone(AtlNode):
     def __init__(self):
-        super().__init__("alone", [Parameter("refuse", False, "x")])
+        super().__init__("alone", [Parameter("refuse", False, "x"), Parameter("bug", False, "x")])
+        self.halt = threading.Event()
     def configure(self):
         if self.value("refuse"):
             raise UserError("Closed: come back tomorrow.")
     def activate(self):
         print("active", flush=True)
+        if self.value("bug"):
+            ThreadPoolExecutor(1).submit(self.halt.wait)  # Python waits for it at its end
+            self.create_timer(0.1, lambda: 1 / 0)
     def cleanup(self):
+        self.halt.set()
         print("cleaned", flush=True)
 
 sys.exit(run_node(Alone))
@@ -236,3 +250,10 @@ def test_alone_a_node_that_refuses_ends_with_its_sentence_and_code_2():
     assert process.wait(20) == 2
     text = process.stdout.read()
     assert "Closed: come back tomorrow." in text and "Traceback" not in text
+
+
+def test_alone_a_node_with_a_bug_in_a_callback_ends_with_its_traceback_and_code_1():
+    process = alone("-p", "bug:=true")
+    assert process.wait(20) == 1
+    text = process.stdout.read()
+    assert "ZeroDivisionError" in text and text.endswith("cleaned\n")
