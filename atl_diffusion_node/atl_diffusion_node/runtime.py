@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from atl_face.errors import UserError
-from atl_face.inference import load_openvino
+from atl_face.inference import compile_on_cpu, load_openvino
 
 FACE_SIZE = 256  # pixels of the crop's side
 WINDOW = (128, 128)  # height and width of the face's view: the whole crop at half its size
@@ -140,9 +140,7 @@ class OpenVinoRuntime(_GraphRuntime):
         self.name = f"openvino-{self._precision}"
 
     def _load(self, graph):
-        options = {"INFERENCE_PRECISION_HINT": self._float, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1",
-                   "INFERENCE_NUM_THREADS": str(self._cores), "ENABLE_CPU_PINNING": "NO"}
-        request = load_openvino().Core().compile_model(str(graph), "CPU", options).create_infer_request()
+        request = compile_on_cpu(graph, self._float, self._cores, ENABLE_CPU_PINNING="NO").create_infer_request()
 
         def run(inputs):
             result = request.infer(inputs, share_inputs=True)

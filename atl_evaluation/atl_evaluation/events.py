@@ -1,10 +1,9 @@
 """The messages of the face's topics as plain Python, free of ROS: what bags hold and what the cores are driven with."""
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from atl_diffusion_node.portrait import Portrait
-from atl_face.emotion import Expression
 from atl_face.stream import SAMPLE_RATE
 from atl_landmark_node.stream import LandmarkFrame
 
@@ -57,12 +56,6 @@ class Asked(Event):
     style: float
     gaze_yaw: float
     gaze_pitch: float
-
-    def over(self, own: Expression) -> Expression:
-        """What is asked of a face whose own expression is `own`, as Expression.msg has it. UserError: out of range."""
-        asked = Expression(self.label or own.label, self.intensity, self.level or 2, self.style,
-                           self.gaze_yaw, self.gaze_pitch)  # fmt: skip
-        return asked if self.label else replace(own, gaze_yaw=asked.gaze_yaw, gaze_pitch=asked.gaze_pitch)
 
 
 @dataclass(frozen=True, eq=False)

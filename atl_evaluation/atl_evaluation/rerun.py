@@ -24,6 +24,7 @@ from atl_face.errors import UserError
 from atl_face.pcm import to_float
 from atl_face.stream import FRAME_NS, SAMPLE_RATE
 from atl_landmark_node import parameters as landmark
+from atl_landmark_node.expression import asked_of
 from atl_landmark_node.follow import ChunkFollower
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import LandmarkFrame, LandmarkStream
@@ -122,7 +123,7 @@ class Rerun:
                 stream.set_portrait(portrait.neutral)
             elif isinstance(event, Asked):
                 try:
-                    stream.expression = event.over(own)
+                    stream.expression = asked_of(event, own)
                 except UserError:
                     self.problems["expressions were out of range: ignored"] += 1
             elif isinstance(event, Chunk) and event.sample_rate != SAMPLE_RATE:

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from atl_face.align import MOUTH_SCALE, CropTransform
 from atl_face.errors import UserError
-from atl_face.inference import load_openvino
+from atl_face.inference import compile_on_cpu
 from atl_face.stream import FRAME_SAMPLES
 from atl_face.topology import OUTER_LIPS, eye_distance
 from atl_landmark_node.features import log_mel
@@ -125,8 +125,7 @@ class SyncExpert:
 
     def __init__(self, path: Path | None = None):
         path = path or Path(str(resources.files(__package__) / "data" / "sync_expert.onnx"))
-        options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": "1", "NUM_STREAMS": "1"}
-        self._net = load_openvino().Core().compile_model(str(path), "CPU", options).create_infer_request()
+        self._net = compile_on_cpu(path).create_infer_request()
 
     def score(self, frames, landmarks: np.ndarray, sound: np.ndarray) -> SyncScore:
         """How the lips in frames fit their sound.

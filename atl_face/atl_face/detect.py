@@ -180,9 +180,12 @@ class FaceTracker:
 
     def __call__(self, picture: np.ndarray) -> np.ndarray | None:
         """(68, 3) pixels of the face in an RGB frame (H, W, 3) uint8, or None where none is seen."""
-        with contextlib.nullcontext() if self._has_begun else _quiet():  # it loads its networks with the first picture
-            found = self._mesh.process(np.ascontiguousarray(picture)).multi_face_landmarks
-        self._has_begun = True
+        picture = np.ascontiguousarray(picture)
+        if not self._has_begun:
+            with _quiet():  # it loads its networks with the first picture
+                self._mesh.process(picture)  # this answer is its detector's; the second is settled
+            self._has_begun = True
+        found = self._mesh.process(picture).multi_face_landmarks
         return _points(found[0], picture.shape[1], picture.shape[0]) if found else None
 
     def close(self):

@@ -1,5 +1,6 @@
 """OpenVINO, which runs the networks on a CPU; loaded only where it is needed, and asked for where it is missing."""
 
+from pathlib import Path
 from types import ModuleType
 
 from atl_face.errors import UserError
@@ -19,3 +20,14 @@ def load_openvino() -> ModuleType:
             "no_openvino",
         ) from error
     return openvino
+
+
+def compile_on_cpu(path: Path, precision: str = "f32", threads: int = 1, **more: str):
+    """An openvino.CompiledModel of a graph (ONNX), one stream; `more` are options by their OpenVINO names.
+
+    Raises:
+        UserError: OpenVINO isn't installed.
+    """
+    options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1",
+               "INFERENCE_NUM_THREADS": str(threads)}  # fmt: skip
+    return load_openvino().Core().compile_model(str(path), "CPU", options | more)

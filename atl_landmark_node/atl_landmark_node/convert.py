@@ -1,6 +1,5 @@
 """Messages to what the core takes, and back."""
 
-from dataclasses import replace
 
 import numpy as np
 from geometry_msgs.msg import Vector3
@@ -27,16 +26,6 @@ def samples_of(chunk: AudioChunk) -> np.ndarray:
 def neutral_of(portrait: Portrait) -> np.ndarray:
     """Landmarks (68, 3), crop coordinates."""
     return np.asarray(portrait.neutral, np.float64).reshape(68, 3)
-
-
-def to_expression(message: Expression, own: emotion.Expression) -> emotion.Expression:
-    """Raises UserError where a field is out of its range; a level of 0 is the default.
-
-    An empty label is the face's `own` expression in all but the gaze, which is the message's.
-    """
-    asked = emotion.Expression(message.label or own.label, message.intensity, message.level or 2, message.style,
-                               message.gaze_yaw, message.gaze_pitch)  # fmt: skip
-    return asked if message.label else replace(own, gaze_yaw=asked.gaze_yaw, gaze_pitch=asked.gaze_pitch)
 
 
 def expression_message(expression: emotion.Expression) -> Expression:

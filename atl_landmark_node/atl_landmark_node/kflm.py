@@ -6,7 +6,7 @@ import numpy as np
 
 from atl_face.emotion import LABELS, Expression
 from atl_face.errors import UserError
-from atl_face.inference import load_openvino
+from atl_face.inference import compile_on_cpu
 from atl_face.stream import FRAME_SAMPLES
 from atl_face.topology import ARKIT_52, EYE_LEFT, EYE_RIGHT, WEIGHT, eye_openness
 from atl_landmark_node.delivery import articulation, is_speech, loudness
@@ -23,7 +23,7 @@ _EYES = np.array([name.startswith("eye") for name in ARKIT_52])  # of life's wei
 
 
 def default_path() -> Path:
-    """Where the trained network lies, once it has been trained."""
+    """The shipped network."""
     return Path(str(resources.files(__package__) / "data" / "kflm.onnx"))
 
 
@@ -43,8 +43,7 @@ class KflmModel:
         if not path.is_file():
             raise UserError(f"There is no landmark network {path}; train it with `python -m atl_training.landmarks.train "
                             "--model kflm` and put its kflm.onnx there, or choose stream.", "no_weights")  # fmt: skip
-        options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": "1"}
-        compiled = load_openvino().Core().compile_model(str(path), "CPU", options)
+        compiled = compile_on_cpu(path)
         inputs = compiled.input("features").partial_shape[2].get_length()
         if inputs != INPUTS:
             raise UserError(f"{path} hears {inputs} features a frame, not the {INPUTS} of log-mel; only a network "

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from atl_face.inference import load_openvino
+from atl_face.inference import compile_on_cpu
 from atl_face.topology import SPEECH_WEIGHTS
 from atl_landmark_node.features import MELS
 
@@ -26,8 +26,7 @@ class SpeechModel:
 
     def __init__(self, style: str = "real", path: Path | None = None):
         path = path or Path(str(resources.files(__package__) / "data" / "speech_landmarks.onnx"))
-        options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": "1"}
-        self._request = load_openvino().Core().compile_model(str(path), "CPU", options).create_infer_request()
+        self._request = compile_on_cpu(path).create_infer_request()
         self._style = np.zeros((1, len(STYLES)), np.float32)
         self._style[0, STYLES.index(style)] = 1
 

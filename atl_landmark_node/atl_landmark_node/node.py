@@ -14,8 +14,8 @@ from atl_landmark_node.convert import (
     neutral_of,
     samples_of,
     stream_start_ns,
-    to_expression,
 )
+from atl_landmark_node.expression import asked_of
 from atl_landmark_node.follow import ChunkFollower
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.parameters import PARAMETERS
@@ -90,7 +90,7 @@ class LandmarkNode(AtlNode):
 
     def _express(self, message: Expression) -> None:
         try:
-            self._follower.stream.expression = to_expression(message, self._own)
+            self._follower.stream.expression = asked_of(message, self._own)
         except UserError as error:
             self.get_logger().warning(f"An expression was ignored: {error}")
 

@@ -38,8 +38,7 @@ class Level(IntEnum):
 
 
 def _overridable(create, msg_type, topic: str, *rest):
-    """What `create`, a method of a node, makes with a QoS that `qos_overrides.*` parameters override."""
-    try:
+    try:  # `create` is a method of the node
         return create(msg_type, topic, *rest, qos_overriding_options=QoSOverridingOptions.with_default_policies())
     except (RuntimeError, InvalidParameterTypeException, InvalidParameterValueException, InvalidQoSProfileException) as error:
         raise UserError(f"The qos_overrides of `{topic}` can't be used: {error}.", "bad_parameter") from error

@@ -55,9 +55,14 @@ def test_every_colour_mode_becomes_rgb(mode):
     else:
         image = Image.new("RGB", (30, 20), (200, 100, 50)).convert(mode)
     picture = read_picture(encoded(image, "TIFF" if mode == "CMYK" else "PNG"))
+    grey = round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)  # ITU-R BT.601's luma, as Pillow's
+    wanted = {"L": (grey,) * 3, "LA": (grey,) * 3, "1": None, "I;16": (40000 >> 8,) * 3}.get(mode, (200, 100, 50))
+    wanted = np.asarray(image.convert("RGB"), int) if mode == "P" else wanted  # dithered in a palette's colours
     assert picture.shape == (20, 30, 3) and picture.dtype == np.uint8
-    if mode == "I;16":
-        assert picture[0, 0, 0] == 40000 >> 8
+    if wanted is not None:
+        assert np.abs(picture.astype(int) - wanted).max() <= 1
+    else:  # black and white, dithered
+        assert set(np.unique(picture)) == {0, 255} and picture.mean() == pytest.approx(grey, abs=10)
 
 
 def test_exif_rotation_is_applied_and_transparency_is_grey():

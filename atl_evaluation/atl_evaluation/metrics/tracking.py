@@ -15,8 +15,6 @@ def track(frames: Iterable[np.ndarray]) -> np.ndarray:
     tracker, seen = FaceTracker(), []
     try:
         for frame in frames:
-            if not seen:
-                tracker(frame)  # the tracker's first answer is its detector's; its second is settled
             points = tracker(frame)
             seen.append(np.full((68, 3), np.nan) if points is None else points)
     finally:

@@ -172,8 +172,6 @@ def track(frames: Iterable[np.ndarray], count: int) -> np.ndarray:
     tracker, tracked = FaceTracker(), []
     try:
         for number, frame in enumerate(frames):
-            if number == 0:
-                tracker(frame)  # the tracker's first answer is its detector's; its second is settled
             points = tracker(frame)
             if points is not None:
                 _require_inside(points, frame, number)
