@@ -38,12 +38,12 @@ def _graph(seen: dict, more: str = "") -> str:
 
 def rows() -> list[tuple[str, str, str]]:
     """(what, figure, command)."""
-    bench, robot, clips, results = _read("bench"), _read("bench-avx2"), _read("clips")["sets"], _read("results")
-    landmarks, renderer = _read("landmarks"), _read("renderer")["grid"]
-    start, drawn, portraits = bench["start"], bench["renderer"], results["portraits"]
+    bench, robot, clips, report = _read("bench"), _read("bench-avx2"), _read("clips")["sets"], _read("renderer")
+    landmarks, renderer, portraits = _read("landmarks"), report["grid"], report["portraits"]
+    start, drawn = bench["start"], bench["renderer"]
     grid = {portrait: landmarks["grid"][portrait]["ours"] for portrait in ("face at rest", "first frame")}
     sync, low, high = landmarks["sync"]["of_true"]
-    silence = results["silence"]["digital silence"]
+    silence = report["silence"]["digital silence"]
     quiet = landmarks["robustness"]["no_speech"]
     crowds = quiet["babble"]
     noise = max(row["of_speech"] for name, row in quiet.items() if name != "babble")
@@ -51,8 +51,8 @@ def rows() -> list[tuple[str, str, str]]:
              ("still portrait", "warp only from true landmarks", "ours from true landmarks")}  # fmt: skip
     still, warp, ours = (row["psnr_mouth"][0] for row in mouth.values())
     square = [row["psnr"][0] for row in mouth.values()]
-    alike, people = portraits["ours"], portraits["ours"]["clips"]
-    lips = "r {r:.3f}, amplitude {amplitude:.3f}"
+    alike, people = portraits["rows"]["ours"], portraits["people"]
+    lips = "r {r[0]:.3f}, amplitude {amplitude[0]:.3f}"
     return [
         ("renderer, 512×512 frames (the face's crop drawn at 128 px and its mouth at 256 px a crop), two threads of an "
          f"{bench['machine']['processor']}, one of the slower",
@@ -84,16 +84,16 @@ def rows() -> list[tuple[str, str, str]]:
          f"{crowds['of_speech']:.0f} % in the worst",
          LANDMARKS),
         (f"lip gap of frames against the landmarks that drove them, {people} strangers' portraits",
-         f"{lips.format(**portraits['ours'])} (warp only: {lips.format(**portraits['warp only'])})", "`atl_training.evaluate`"),
+         f"{lips.format(**alike)} (warp only: {lips.format(**portraits['rows']['warp only'])})", RENDERER),
         ("a clip made offline from sound, and drawn again from the landmarks of its live replay (`atl compare`)",
          "the same frames to the bit", "`atl evaluate`, `atl replay`"),
         ("sync expert: planted offsets found within one frame, 89 unseen GRID clips of 3 s", EXPERT, "`atl_training.sync.judge`"),
         ("mouth shut in silence (frames, as mediapipe sees them)",
          "{} %, {:.0f} blinks a minute".format(_percent(silence["closed_seen"]), silence["blinks_a_minute"]),
-         "`atl_training.evaluate`"),
+         RENDERER),
         (f"same person as the portrait (dlib, distance ≤ 0.38), {people} strangers",
-         f"{_percent(alike['same_person'])} % of frames; {_percent(alike['impostors_pass'])} % of "
-         f"{results['impostors']} impostors pass", "`atl_training.evaluate`"),
+         f"{alike['identity_verified'][0]:.0f} % of frames; {alike['impostors_verified'][0]:.0f} % of "
+         f"{portraits['impostors']} impostors pass", RENDERER),
         (f"frames from true landmarks, all {renderer['clips']} held-out GRID clips, 128 px square of the face: mouth PSNR of "
          "still portrait, warp only, ours",
          f"{still:.1f}, {warp:.1f}, {ours:.1f} dB; whole square {square[2]:.1f} dB (warp {square[1]:.1f})",

@@ -37,12 +37,9 @@ fi
 drawn=(--corpus "$DATA/corpus" ${GRID:+--grid "$DATA/grid_shards"} ${FOLDER:+--folder "$DATA/folder_$name"})
 drawn+=(${PORTRAITS:+--portraits "$PORTRAITS"})
 [ ! -d "$DATA/corpus_turn" ] || drawn+=(--turns "$DATA/corpus_turn") # training/README.md tells how to make it; half an hour
-train python -m atl_training.renderer.report "${drawn[@]}" --clips "$CLIPS" --people 8 --out docs/renderer.json
+train python -m atl_training.renderer.report "${drawn[@]}" --clips "$CLIPS" --out docs/renderer.json
 [ -z "${GRID:-}" ] || train python -m atl_training.renderer.report --grid "$DATA/grid_shards" --only grid --clips 89 \
   --out docs/renderer.json # all that are held out
-if [ -n "${PORTRAITS:-}" ]; then
-  train python -m atl_training.evaluate --grid "$DATA/grid_shards" --portraits "$PORTRAITS" --out docs/results.json
-fi
 if [ -n "${GRID:-}" ]; then
   prepare "$DATA/draft" atl-corpus make --draft --identities 1000 --clips 4 --seconds 9 --seed 1 "${studio[@]}"
   speech=(${SPEECH:+--speech-folder "$SPEECH"}) # recordings of people who read

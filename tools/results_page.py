@@ -1,6 +1,6 @@
 """Write docs/results.md from the figures that were measured: `python3 tools/results_page.py`.
 
-Reads docs/clips.json (atl_training.results), docs/results.json (atl_training.evaluate), docs/bag.json (tools/results_bag.py),
+Reads docs/clips.json (atl_training.results), docs/bag.json (tools/results_bag.py),
 docs/bench.json and docs/bench-avx2.json (atl bench), and, where they are, docs/landmarks.json (atl_training.landmarks.report),
 docs/landmark_arms.json, docs/kflm_arms.json (atl_training.landmarks.arms), docs/renderer.json (atl_training.renderer.report) and
 docs/renderer_arms.json (atl_training.renderer.arms); adds nothing.
@@ -19,7 +19,7 @@ TARGET = DOCS / "results.md"
 
 INTRODUCTION = """# Results
 
-Made by `tools/results_page.py` from [clips.json](clips.json), [results.json](results.json), [bag.json](bag.json),
+Made by `tools/results_page.py` from [clips.json](clips.json), [bag.json](bag.json),
 {landmarks}[bench.json](bench.json) and [bench-avx2.json](bench-avx2.json), which the
 commands below wrote (`make results` runs all but the benchmarks' and the compared trainings'). Machines like this one:
 {processor}, {cores} cores, no GPU; they aren't all equally fast.
@@ -58,21 +58,6 @@ SET = """
 ### {name}: {clips} clips
 
 Pictures of {picture} px, in which the face's crop is about {crop_px} px wide. {people}
-"""
-
-PORTRAITS = """
-## Strangers' portraits, and silence
-
-`python -m atl_training.evaluate --people {people} …`. Runtime {runtime}, {steps} evaluation a frame. Lip gaps of frames are what
-mediapipe sees in them; amplitude is the ratio of standard deviations.
-
-Portraits that no training saw (official portraits, grey, 200x250 px, most of them smiling with teeth), driven by a held-out
-recording. Verified: dlib's distance to the portrait is at most 0.38; a frame in which it sees no face counts as failed. Floor:
-the portrait's distance to itself, blurred by a pixel. Impostors: {impostors} other portraits.
-"""
-
-SILENCE = """
-Silence, the shipped portrait, 30 s each:
 """
 
 BAG = """
@@ -115,13 +100,6 @@ A process of its own, from its start to the first frame: **{total_ms:.0f} ms** (
 shipped portrait mirrored, a JPEG of 1024x1024 px.)
 """
 
-PORTRAIT_COLUMNS = {
-    "lip-gap r against driving": "r", "amplitude": "amplitude", "outside the feather untouched": "outside_untouched",
-    "verified": "same_person", "mean distance": "distance", "floor": "floor", "nearest of the impostors": "nearest_impostor",
-    "impostors that pass": "impostors_pass", "people": "clips",
-}  # fmt: skip
-
-
 COLUMNS = (
     {"PSNR face, dB": "psnr_face", "PSNR mouth, dB": "psnr_mouth", "SSIM face": "ssim_face", "SSIM mouth": "ssim_mouth",
      "sharpness mouth": "sharpness_mouth", "flicker": "flicker"},
@@ -155,16 +133,6 @@ def people(told: dict) -> str:
     count = told["people"]
     who = "One person: nobody is there to be taken for, so nothing is said of impostors." if count == 1 else f"{count} people."
     return f"{who} Distances of sets: {told['pictures']} pictures."
-
-
-def portraits(figures: dict) -> str:
-    rows = [[name, *(row.get(key) for key in PORTRAIT_COLUMNS.values())] for name, row in figures.items()]
-    return table(["", *PORTRAIT_COLUMNS], rows)
-
-
-def silence(figures: dict) -> str:
-    rows = [[name, row["closed_landmarks"], row["closed_seen"], row["blinks_a_minute"]] for name, row in figures.items()]
-    return table(["", "mouth closed (landmarks)", "mouth closed (seen)", "blinks a minute"], rows)
 
 
 def bag(figures: dict) -> str:
@@ -229,16 +197,15 @@ def bench(title: str, figures: dict) -> str:
 
 def document() -> str:
     """The whole of docs/results.md."""
-    files = ("results", "clips", "bag", "bench", "bench-avx2")
-    results, clips, recorded, native, avx2 = (json.loads((DOCS / f"{name}.json").read_text()) for name in files)
+    files = ("clips", "bag", "bench", "bench-avx2")
+    clips, recorded, native, avx2 = (json.loads((DOCS / f"{name}.json").read_text()) for name in files)
     maybe = {name: DOCS / f"{name}.json" for name in ("landmarks", "landmark_arms", "kflm_arms", "renderer", "renderer_arms")}
     found = {name: json.loads(path.read_text()) for name, path in maybe.items() if path.exists()}
     named = "".join(f"[{name}.json]({name}.json), " for name in found)
-    how = {"people": results["portraits"]["ours"]["clips"]} | {key: results[key] for key in ("runtime", "steps", "impostors")}
     return "\n".join([
         INTRODUCTION.format(**native["machine"], landmarks=named),
         SETS.format(clips=max(told["clips"] for told in clips["sets"].values())),
-        sets(clips["sets"]), PORTRAITS.format(**how), portraits(results["portraits"]), SILENCE, silence(results["silence"]),
+        sets(clips["sets"]),
         landmarks_section(found.get("landmarks", {}), found.get("landmark_arms", []), found.get("kflm_arms", [])),
         renderer_section(found.get("renderer", {})), arms_section(found.get("renderer_arms", {})), bag(recorded),
         SPEED.format(seconds=native["graph"]["seconds"], avx2_seconds=avx2["graph"]["seconds"]),

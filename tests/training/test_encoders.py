@@ -175,7 +175,7 @@ def test_a_run_remembers_its_encoder_from_training_to_judging(tmp_path, monkeypa
     assert told_by(best) == {"model": "kflm", "encoder": "moonshine", "encoder_weights": "0123"}
     assert load_trainee(best).net.inputs == loudness.width + len(STYLES)
     told = json.loads((out / "metrics.json").read_text())
-    row = arms.row_of(out, "paper's")
+    row = arms.row_of(out)
     assert row["encoder"] == "moonshine" and row["sync"] is row["lookahead_ms"] is None
 
     run(monkeypatch, judge, "--weights", best, SHIPPED_STREAM, "--shards", SAMPLE, "--out", tmp_path / "judged.json")

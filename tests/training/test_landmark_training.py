@@ -247,7 +247,7 @@ def test_the_interval_of_a_ratio_tells_how_few_the_clips_are():
 
 def test_an_arm_without_the_sync_critic_is_told_apart(tmp_path):
     run = train(tmp_path / "alone", "--steps", "2", "--sync", "0")
-    row = row_of(run, "alone")
+    row = row_of(run)
     assert row["sync"] == 0 and row["model"] == "stream" and row["steps"] == 2 and row["rules"]["m_lmd_percent"] > 0
     assert not any(name.startswith("critic") for name in torch.load(run / "last.pt")["trainee"])
 

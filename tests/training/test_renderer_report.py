@@ -15,9 +15,11 @@ from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_diffusion_node.views import FADE_PX
 from atl_diffusion_node.views import MOUTH as MOUTH_VIEW
 from atl_evaluation.metrics import picture
+from atl_face.errors import UserError
 from atl_face.topology import mouth_box
 from atl_landmark_node.face_model import average_neutral
-from atl_training.renderer.report import drift, sets, turns
+from atl_landmark_node.model import SpeechModel
+from atl_training.renderer.report import drift, sets, silence, strangers, turns
 from atl_training.renderer.report.crop import AREAS, SIZE, FaceCrop, areas, compared
 from atl_training.renderer.report.steadiness import STILL_PX, gradient, seams, skin, skin_flicker
 
@@ -181,6 +183,50 @@ def test_drift_goes_through_all_frames_and_tells_minutes_apart(monkeypatch):
     steady.render = lambda k: portrait.picture + np.uint8(3 * (k >= 3000))  # another face in the last minute
     told = drift.drift(portrait, steady, None, [sound], 3)
     assert told["similarity"] == pytest.approx(np.sqrt(0.5), abs=1e-4) and told["picture"] == 3 and told["verified_last"] == 0
+
+
+@pytest.fixture
+def drawn_as_driven(monkeypatch):
+    """A renderer that does what it is told, and an eye that sees it: frames are the portrait's picture, landmarks the driving."""
+    driven = []
+
+    def draw(_, portrait, points):
+        driven.append(np.stack(points))
+        return np.repeat(portrait.picture[None], len(points), axis=0)
+
+    for module in (silence, strangers):
+        monkeypatch.setattr(module, "draw", draw)
+        monkeypatch.setattr(module, "track", lambda frames: driven[-1])
+
+
+def test_in_silence_the_mouth_is_shut_and_the_face_blinks(drawn_as_driven, monkeypatch):
+    portrait = load_portrait(default_portrait_path(), 256)
+    told = silence.in_silence(None, SpeechModel(), portrait)
+    assert len(told) == 2 and all(row["closed_landmarks"] == row["closed_seen"] == 1 for row in told.values())
+    assert all(5 < row["blinks_a_minute"] < 40 for row in told.values())
+    agape = portrait.neutral.copy()
+    agape[65:68, 1] += 0.1  # the lower inner lip
+    monkeypatch.setattr(silence, "track", lambda frames: np.repeat(agape[None], len(frames), axis=0))
+    assert silence.in_silence(None, SpeechModel(), portrait)["digital silence"]["closed_seen"] == 0
+
+
+def test_strangers_are_judged_against_themselves_and_others(drawn_as_driven, monkeypatch, tmp_path):
+    for name in "abc":
+        cv2.imwrite(str(tmp_path / f"{name}.jpg"), cv2.imread(str(default_portrait_path())))
+    monkeypatch.setattr(strangers, "held_out", lambda name: name != "c")
+    monkeypatch.setattr(strangers, "Embedder", lambda: None)
+    monkeypatch.setattr(strangers, "embeddings", lambda _, pictures: np.zeros((len(list(pictures)), 128)))
+    monkeypatch.setattr(strangers, "floor_of", lambda *_: 0.1)
+    sound = np.sin(np.arange(16000) * 0.1, dtype=np.float32) * np.linspace(0, 0.5, 16000, dtype=np.float32)
+    told = strangers.on_strangers(tmp_path, 1, {"ours": None}, SpeechModel(), sound)
+    ours = told["rows"]["ours"]
+    assert (told["people"], told["impostors"]) == (1, 1) and ours["impostors_verified"][0] == 100  # they are the same picture
+    assert ours["identity_verified"][0] == ours["outside_untouched"][0] == 100 and ours["r"][0] == pytest.approx(1)
+    monkeypatch.setattr(strangers, "draw", lambda _, portrait, points: np.repeat(255 - portrait.picture[None], len(points), 0))
+    assert strangers.on_strangers(tmp_path, 1, {"ours": None}, SpeechModel(), sound)["rows"]["ours"]["outside_untouched"][0] == 0
+    monkeypatch.setattr(strangers, "held_out", lambda name: False)
+    with pytest.raises(UserError, match="held out"):
+        strangers.on_strangers(tmp_path, 1, {}, SpeechModel(), sound)
 
 
 def test_aims_are_met_only_by_what_is_good_enough():

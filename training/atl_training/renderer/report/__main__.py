@@ -24,18 +24,19 @@ from atl_evaluation.baselines import WarpOnly
 from atl_evaluation.provenance import host, sha256_of
 from atl_face.errors import UserError
 from atl_landmark_node.model import SpeechModel
-from atl_training.evaluate import HEIGHT_PX
 from atl_training.figures import spread
 from atl_training.renderer.report.drift import drift, turned
 from atl_training.renderer.report.sets import on_clips
-from atl_training.renderer.report.strangers import on_strangers
+from atl_training.renderer.report.silence import in_silence
+from atl_training.renderer.report.strangers import HEIGHT_PX, on_strangers
 from atl_training.renderer.report.turns import on_turns
 from atl_training.results import is_spoken
 from atl_training.shards import Sample, read_shards
 from atl_training.tool import run_tool
 
 NEEDS = {"grid": ("grid",), "corpus": ("corpus",), "turns": ("turns",), "folder": ("folder",), "portraits": ("grid", "portraits"),
-         "turned": (), "drift": ("grid",)}  # part -> options; strangers and drift say what GRID's clips say  # fmt: skip
+         "turned": (), "silence": (), "drift": ("grid",)}  # fmt: skip
+"""Part -> options. Strangers and drift say what GRID's clips say."""
 SHORT = 12  # hex digits of a network's SHA-256 that tell it from others
 
 
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="shards of film of people whom no training saw: all of it is judged")
     parser.add_argument("--portraits", type=Path, help="folder of pictures (.jpg); those held out by name are judged")
     parser.add_argument("--clips", type=int, default=12, help="of each set (%(default)s)")
-    parser.add_argument("--people", type=int, default=16, help="portraits (%(default)s)")
+    parser.add_argument("--people", type=int, default=24, help="portraits; 20 of the others are impostors (%(default)s)")
     parser.add_argument("--minutes", type=float, default=10, help="of drift (%(default)g)")
     parser.add_argument("--only", choices=NEEDS, action="append", help="only this part; may be repeated")
     parser.add_argument("--sheet", type=Path, help="picture of the turned heads to write (.png)")
@@ -66,6 +67,7 @@ def main() -> None:
         "folder": lambda: on_clips(_all(chosen.folder, chosen.clips), ours, model, "folder", spoken=False),
         "portraits": lambda: on_strangers(chosen.portraits, chosen.people, renderers, model, _held_out(chosen.grid, 1)[0].audio),
         "turned": lambda: turned(portrait, renderers, chosen.sheet),
+        "silence": lambda: in_silence(ours, model, portrait),
         "drift": lambda: drift(portrait, ours, model, [s.audio for s in _held_out(chosen.grid, chosen.clips)], chosen.minutes),
     }
     weights = {view: sha256_of(chosen.renderer / view / "unet.onnx")[:SHORT] for view in VIEWS}
