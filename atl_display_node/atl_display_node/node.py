@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from sensor_msgs.msg import Image
@@ -41,7 +42,7 @@ class DisplayNode(AtlNode):
         self._playout = Playout(self.value("playout_delay_s"))
         self._lock = threading.Lock()  # of the playout, between the executor's thread and its own
         self._bridge, self._problem, self._halt = find_cv_bridge(), "", threading.Event()
-        self._stream_id = self.get_clock().now().nanoseconds // 1_000_000_000 & 0x7FFFFFFF
+        self._stream_id = int(time.time()) & 0x7FFFFFFF  # another one in each life; before /clock comes, ROS time is always 0
         self._thread = ThreadPoolExecutor(1, "playout")  # window systems want one thread for everything
         self._running: Future | None = None
         names = ("sink", "host", "port", "max_viewers", "page_names", "fullscreen")

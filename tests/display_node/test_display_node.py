@@ -15,6 +15,7 @@ pytest.importorskip("rclpy")
 
 from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from atl_msgs.msg import AudioChunk  # noqa: E402
@@ -120,6 +121,20 @@ def test_playout_is_complete_constant_and_continuous(graph):
     graph.wait_for(lambda: ear.diagnostics and int(ear.diagnostics[-1].get("frames_shown", 0)) >= 90)
     assert int(ear.diagnostics[-1]["frames_late"]) <= 5
     assert graph.stop(process)[0] == 0
+
+
+def test_each_life_has_its_own_stream_even_where_clock_comes_later(graph):
+    graph.start("atl_display_node", sink="none", use_sim_time=True)
+    talker, ear = Talker(graph), Ear(graph)
+    clock = graph.node.create_publisher(Clock, "/clock", reliable(10))
+    talker.wait_until_heard()
+    talker.start_ns = 10**9
+    for n in range(50):
+        clock.publish(Clock(clock=stamp(talker.start_ns + n * 20_000_000)))
+        talker.say(n)
+        time.sleep(0.01)
+    graph.wait_for(lambda: ear.heard)
+    assert abs(ear.heard[-1][2].stream_id - time.time()) < 100
 
 
 def test_an_interrupted_stream_is_silent_at_once(graph):
