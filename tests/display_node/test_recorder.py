@@ -91,6 +91,64 @@ def test_a_new_stream_goes_on_on_the_same_timeline():
     np.testing.assert_array_equal(np.concatenate(writer.sound) * 32768, np.repeat([1, 2], 320))
 
 
+def test_a_stream_that_begins_off_the_grid_of_frames_keeps_them_all():
+    writer = ListWriter()
+    recorder = Recorder(lambda size: writer)
+    recorder.take_audio(1, 0, START, np.ones(320, np.int16))
+    recorder.take_audio(2, 0, START + 20 * MS, np.ones(6400, np.int16))
+    for n in range(10):
+        recorder.take_frame(START + 20 * MS + n * 40 * MS, picture(n))
+    assert writer.frames == [0, *range(10)]  # the first stream's 20 ms have no frame of their own
+
+
+HOUR = 3_600_000 * MS
+FAR = [20 * 8766 * HOUR, HOUR, -HOUR]
+
+
+@pytest.mark.parametrize("jump_ns", [*FAR, 2001 * MS, -2001 * MS])
+@pytest.mark.parametrize("lag", [0, 30, 80])  # frames by which pictures come later than their sound
+def test_a_clip_goes_on_where_the_clock_was_set(jump_ns, lag):
+    writer, start = ListWriter(), 2 * HOUR
+    recorder = Recorder(lambda size: writer)
+
+    def time_of(frame):
+        return start + frame * 40 * MS + (jump_ns if frame >= 100 else 0)
+
+    for k in range(200 + lag):
+        if k < 200:
+            stream = 1 + k // 100
+            recorder.take_audio(stream, k % 100 * 640, time_of(k), np.full(640, k, np.int16))
+        if k == 199:
+            recorder.end_sound(time_of(199) + 40 * MS)
+        if k >= lag:
+            recorder.take_frame(time_of(k - lag), picture(k - lag))
+    assert recorder.complete
+    recorder.close()
+    np.testing.assert_array_equal(np.concatenate(writer.sound) * 32768, np.repeat(np.arange(200), 640))
+    assert writer.frames == list(range(200)) and recorder.missing == recorder.missing_samples == recorder.surplus == 0
+
+
+@pytest.mark.parametrize("jump_ns", FAR)
+def test_a_frame_or_an_end_from_another_time_fills_nothing_up(jump_ns):
+    writer = ListWriter()
+    recorder = Recorder(lambda size: writer)
+    recorder.take_audio(1, 0, 2 * HOUR, np.ones(3200, np.int16))
+    recorder.take_frame(2 * HOUR, picture(0))
+    recorder.take_frame(2 * HOUR + jump_ns, picture(1))
+    assert writer.frames == [0] and recorder.surplus == 1
+    recorder.end_sound(2 * HOUR + jump_ns)
+    recorder.close()
+    assert len(writer.frames) <= 105
+
+
+def test_a_counter_gone_mad_gives_no_hours_of_silence():
+    recorder = Recorder(ListWriter)
+    recorder.take_audio(1, 0, START, np.ones(320, np.int16))
+    recorder.take_audio(1, 2**40, START + 2**40 * 62_500, np.ones(320, np.int16))
+    recorder.take_audio(1, 2**40 + 320, START + (2**40 + 320) * 62_500, np.ones(320, np.int16))
+    assert recorder.samples == 960 and recorder.missing_samples == 0
+
+
 def test_without_a_frame_there_is_no_clip():
     recorder, writer, _ = record([])
     assert writer is None and recorder.frames == 0
