@@ -113,8 +113,8 @@ class DisplayNode(AtlNode):
         chunk = (message.stream_id, message.first_sample, to_ns(message.header.stamp), samples_of(message.samples))
         with self._lock:
             self._playout.push_audio(*chunk)
-        if self._recorder is not None:
-            self._record(self._recorder.take_audio, *chunk)
+        if self._recorder is not None and self._record(self._recorder.take_audio, *chunk):
+            self._look_at_end()
 
     def _take_image(self, message: Image) -> None:
         self.heard()
@@ -127,10 +127,10 @@ class DisplayNode(AtlNode):
         with self._lock:
             self._playout.push_frame(media_time_ns, picture)
         if self._recorder is not None:
+            before = self._recorder.frames
             self._record(self._recorder.take_frame, media_time_ns, picture)
-            if self._recorder.complete:
-                self._end_recording()
-            elif self._end_timer is not None:
+            self._look_at_end()
+            if self._end_timer is not None and self._recorder.frames > before:
                 self._end_timer.reset()  # a slow renderer may take its time, as long as frames keep coming
 
     def _record(self, take, *what) -> bool:
@@ -148,13 +148,14 @@ class DisplayNode(AtlNode):
         self.finish(EXIT_FAILED)
 
     def _take_end(self, message: AudioChunk) -> None:
-        """The sound is complete: wait for the frames that belong to it."""
-        if self._recorder.frames_wanted is not None:
-            return
-        self._recorder.end_sound(to_ns(message.header.stamp))
+        self._recorder.end_sound(message.stream_id, to_ns(message.header.stamp))
+        self._look_at_end()
+
+    def _look_at_end(self) -> None:
+        """Where the sound is complete, wait for the frames that belong to it."""
         if self._recorder.complete:
             self._end_recording()
-        else:
+        elif self._recorder.frames_wanted is not None and self._end_timer is None:
             self._end_timer = self.create_timer(self.value("end_timeout_s"), self._end_recording, clock=self.steady)
 
     def _end_recording(self) -> None:

@@ -15,6 +15,10 @@ MAX_JUMP_NS = 1_500_000_000
 MAX_LOST_NS = 60_000_000_000  # within a stream, whose samples are counted, so much lost sound is believed
 MAX_AHEAD_NS = 4_000_000_000  # a frame may overtake its sound by the node's queue of frames; more is of another time
 
+# After its end a stream goes on in silence. An end so long before the clip is of sound that was over when the recording began;
+# a later one may be of a very short sound whose chunks were all lost.
+OVER_NS = 2_000_000_000
+
 
 @dataclass(frozen=True)
 class Stretch:
@@ -41,7 +45,8 @@ class Recorder:
         self._clock, self._stream_id = MediaClock(), None
         self._stretches: list[Stretch] = []
         self._origins: dict[int, int] = {}  # stream -> media time of the clip's start, as its stamps count
-        self._end_ns: int | None = None
+        self._told_end: tuple[int, int] | None = None  # stream and media time
+        self._length_ns: int | None = None  # of the whole clip
         self._sound: list[np.ndarray] = []  # waits for the first frame, which tells the clip's size
         self._last: np.ndarray | None = None
         self.frames, self.missing, self.surplus = 0, 0, 0
@@ -75,6 +80,7 @@ class Recorder:
         start_ns = self._clock.place(first_sample, media_time_ns)
         self._follow(start_ns, MAX_LOST_NS if self._clock.origin_ns == counted_from_ns else MAX_JUMP_NS)
         self._origins[stream_id] = origin_ns = self._stretches[-1].origin_ns
+        self._heed_end()
         at = round((start_ns - origin_ns) / SAMPLE_NS)
         if at > self.samples:
             self.missing_samples += at - self.samples
@@ -102,9 +108,13 @@ class Recorder:
         self.frames += 1
         self._last = image
 
-    def end_sound(self, media_time_ns: int) -> None:
-        """The sound ends at this media time: the clip will be exactly as long, to half a frame."""
-        self._end_ns = media_time_ns
+    def end_sound(self, stream_id: int, media_time_ns: int) -> None:
+        """A stream's sound ends at this media time: the clip will be exactly as long, to half a frame.
+
+        It counts once sound of the stream is heard: what is latched may be of a stream that ended long ago.
+        """
+        self._told_end = stream_id, media_time_ns
+        self._heed_end()
 
     def close(self) -> None:
         """Finish the clip: fill up missing frames at its end, and cut nothing."""
@@ -120,11 +130,6 @@ class Recorder:
         self._writer = None
 
     @property
-    def _length_ns(self) -> int | None:
-        """Of the whole clip; None while the sound goes on."""
-        return self._end_ns - self._stretches[-1].origin_ns if self._stretches and self._end_ns is not None else None
-
-    @property
     def _horizon(self) -> int:
         """No frame of the sound so far can have this index or a higher one."""
         return (self.samples * SAMPLE_NS + MAX_AHEAD_NS) // FRAME_NS
@@ -133,6 +138,16 @@ class Recorder:
     def _samples_left(self) -> int | None:
         """Samples until the end of the sound; None while it isn't known."""
         return None if self._length_ns is None else max(0, round(self._length_ns / SAMPLE_NS) - self.samples)
+
+    def _heed_end(self) -> None:
+        """Take the length from the end that was told, if that is of a sound which is in the clip."""
+        stream_id, end_ns = self._told_end or (None, 0)
+        if self._length_ns is not None or stream_id not in self._origins:
+            return
+        length_ns = end_ns - self._origins[stream_id]
+        if length_ns > -OVER_NS:
+            self._length_ns = length_ns
+        self._told_end = None
 
     def _follow(self, start_ns: int, limit_ns: int) -> None:
         """Begin a new stretch at the end of the sound where the next chunk's media time is further from there than the limit."""
