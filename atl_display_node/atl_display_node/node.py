@@ -56,6 +56,12 @@ class DisplayNode(AtlNode):
         if sink.address:
             self.get_logger().info(f"open {sink.address}")
         self._playout_publisher = self.advertise(AudioChunk, "audio_playout", reliable(100))
+
+    def activate(self) -> None:
+        self._playout.begin_anew()
+        self._halt.clear()
+        self._running = self._thread.submit(self._run)
+        recording = self._recorder is not None
         self._subscriptions_made = [
             self.subscribe(AudioChunk, "audio", self._take_audio, reliable(100)),
             self.subscribe(Image, "image_raw", self._take_image, reliable(RECORD_DEPTH if recording else 10)),
@@ -63,19 +69,17 @@ class DisplayNode(AtlNode):
         if recording:
             self._subscriptions_made.append(self.subscribe(AudioChunk, "audio_end", self._take_end, latched()))
 
-    def activate(self) -> None:
-        self._halt.clear()
-        self._running = self._thread.submit(self._run)
-
     def deactivate(self) -> None:
+        for subscription in self._subscriptions_made:
+            self.destroy_subscription(subscription)
         self._halt.set()
         self._running.result()
 
     def cleanup(self) -> None:
         if self._sink is None:
             return
-        for subscription in self._subscriptions_made:
-            self.destroy_subscription(subscription)
+        if self._end_timer is not None:
+            self.destroy_timer(self._end_timer)
         self.destroy_publisher(self._playout_publisher)
         self._halt.set()
         self._thread.submit(self._sink.close).result()
@@ -85,14 +89,7 @@ class DisplayNode(AtlNode):
             self._recorder.close()
 
     def diagnostics(self) -> tuple[Level, str, dict[str, object]]:
-        counts = self._playout.counts
-        figures = {
-            "sink": self.value("sink"), "frames_shown": counts.shown, "frames_late": counts.late,
-            "frames_dropped": counts.late + counts.skipped + counts.stale, "frames_stale": counts.stale,
-            "skew_ms": round(counts.skew_ms, 1), "interrupts": counts.interrupts,
-            "late_samples": counts.late_samples, "silent_samples": counts.silent_samples,
-            **self._sink.figures(),
-        }  # fmt: skip
+        figures = {"sink": self.value("sink"), **self._playout.counts.figures(), **self._sink.figures()}
         if self._recorder is not None:
             figures |= {"frames_recorded": self._recorder.frames, "frames_missing": self._recorder.missing}
         if self._running.done() and (error := self._running.exception()):

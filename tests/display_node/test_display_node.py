@@ -15,6 +15,8 @@ pytest.importorskip("rclpy")
 
 from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
@@ -137,6 +139,33 @@ def test_each_life_has_its_own_stream_even_where_clock_comes_later(graph):
         time.sleep(0.01)
     graph.wait_for(lambda: ear.heard)
     assert abs(ear.heard[-1][2].stream_id - time.time()) < 100
+
+
+def test_an_inactive_display_hears_nothing_and_begins_cleanly_again(graph):
+    process = graph.start("atl_display_node", sink="none", playout_delay_s=2.0)
+    talker, ear = Talker(graph), Ear(graph)
+    change = graph.node.create_client(ChangeState, "display/change_state")
+
+    def step(transition):
+        call = change.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        graph.wait_for(call.done)
+        assert call.result().success
+
+    talker.wait_until_heard()
+    graph.wait_for(change.service_is_ready)
+    talker.talk(1.0)
+    step(Transition.TRANSITION_DEACTIVATE)
+    graph.wait_for(lambda: not talker.audio.get_subscription_count() and not talker.images.get_subscription_count())
+    step(Transition.TRANSITION_ACTIVATE)
+    talker.wait_until_heard()
+    time.sleep(2.0)
+    assert not ear.heard or not ear.sound().any(), "sound from before the deactivation"
+    talker.stream_id = 2
+    talker.talk(0.5)
+    time.sleep(2.5)
+    np.testing.assert_array_equal(np.trim_zeros(ear.sound()), np.trim_zeros(talker.tone[: RATE // 2]))
+    assert [message.first_sample for _, _, message in ear.heard] == list(range(0, 320 * len(ear.heard), 320))
+    assert graph.stop(process)[0] == 0
 
 
 def test_an_interrupted_stream_is_silent_at_once(graph):
