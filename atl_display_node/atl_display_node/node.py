@@ -95,8 +95,8 @@ class DisplayNode(AtlNode):
         if self._running.done() and (error := self._running.exception()):
             self._give_up(sentence := f"the playout has stopped: {error!r}")  # a new process begins anew
             return Level.ERROR, sentence, figures
-        if self._problem:
-            return Level.ERROR, self._problem, figures
+        if problem := self._problem or self._sink.problem:
+            return Level.ERROR, problem, figures
         return Level.OK, f"showing ({self.value('sink')})", figures
 
     def _make_recorder(self) -> Recorder:

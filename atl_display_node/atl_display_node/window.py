@@ -28,7 +28,7 @@ class WindowSink:
 
     def __init__(self, size: tuple[int, int] = (640, 640), fullscreen: bool = False):
         self._size, self._fullscreen = size, fullscreen
-        self.finished, self.address = False, ""
+        self.finished, self.address, self.problem = False, "", ""
         self._pygame: ModuleType | None = None
         self._sound, self._chunks, self._lock = None, deque(maxlen=SOUND_QUEUE), threading.Lock()
         self._left: deque[int] = deque(maxlen=WATCHED)  # that waited after each of the last chunks
