@@ -97,6 +97,8 @@ class DisplayNode(AtlNode):
             return Level.ERROR, sentence, figures
         if problem := self._problem or self._sink.problem:
             return Level.ERROR, problem, figures
+        if self._sink.warning:
+            return Level.WARN, self._sink.warning, figures
         return Level.OK, f"showing ({self.value('sink')})", figures
 
     def _make_recorder(self) -> Recorder:

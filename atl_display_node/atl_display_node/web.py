@@ -38,7 +38,7 @@ class WebSink:
         max_viewers: more are told to come back later: each costs about 2 % of a core.
     """
 
-    finished = False
+    finished, warning = False, ""
 
     def __init__(self, host: str, port: int, max_viewers: int, page_names: str = ""):
         self._host, self._port, self._max_viewers = host, port, max_viewers

@@ -42,3 +42,10 @@ def test_a_problem_of_the_sink_is_an_error_until_it_is_over(node, sink):
     assert (level, sentence) == (Level.ERROR, sink.problem) and figures["figure"] == 7
     sink.problem = ""
     assert node.diagnostics()[0] == Level.OK
+
+
+def test_a_warning_of_the_sink_is_one_and_a_problem_is_told_before_it(node, sink):
+    sink.warning = "the sound is off"
+    assert node.diagnostics()[:2] == (Level.WARN, "the sound is off")
+    sink.problem = "a picture can't be encoded"
+    assert node.diagnostics()[0] == Level.ERROR
