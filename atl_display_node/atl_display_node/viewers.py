@@ -3,6 +3,7 @@ all."""
 
 import asyncio
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -131,6 +132,8 @@ class Audience:
         self._waiting = 0  # pictures with the encoder
         self._video: dict[str, VideoEncoder] = {}
         self._audio = AudioEncoder()
+        self._heard_ns, self._heard_at_ns = 0, 0  # media time of the last sound, and when that was on a clock that nobody sets
+        self._shift_ns = 0  # of the packets' time to media time
         self._problems = {"picture": "", "sound": ""}  # of the last of each
         self.encoded, self.dropped = 0, 0
 
@@ -145,9 +148,16 @@ class Audience:
         return self._problems["picture"] or self._problems["sound"]
 
     def hear(self, samples: np.ndarray, media_time_ns: int) -> None:
-        """Send 20 ms of sound: int16 (320,)."""
+        """Send 20 ms of sound: int16 (320,).
+
+        Browsers drop sound whose time goes back until it is past the old one: packets' time goes on where the clock was set back.
+        """
+        now_ns = time.monotonic_ns()
+        if media_time_ns < self._heard_ns:
+            self._shift_ns += self._heard_ns + (now_ns - self._heard_at_ns) - media_time_ns
+        self._heard_ns, self._heard_at_ns = media_time_ns, now_ns
         if self.connected:
-            self._encoder.submit(self._encode_sound, samples, media_time_ns)
+            self._encoder.submit(self._encode_sound, samples, media_time_ns + self._shift_ns)
 
     def show(self, image: np.ndarray, media_time_ns: int) -> None:
         """Send a picture (H, W, 3) uint8 RGB."""
@@ -162,7 +172,7 @@ class Audience:
             codecs: dict[str, bool] = {}
             for viewer in viewers:
                 codecs[viewer.codec] = codecs.get(viewer.codec, False) or viewer.video.needs_keyframe
-            self._encoder.submit(self._encode_picture, image, media_time_ns, codecs)
+            self._encoder.submit(self._encode_picture, image, media_time_ns + self._shift_ns, codecs)
 
     async def close(self) -> None:
         """Send everybody home."""
