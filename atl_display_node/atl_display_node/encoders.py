@@ -32,7 +32,7 @@ VP8_BITRATE = 1_500_000  # upper bound; crf 12 stays below it on a still backgro
 
 
 class VideoEncoder:
-    """One codec, one picture size; made anew when the size changes.
+    """One codec, one picture size; made anew when the size changes, or when the clock was set back: time must not return for VP8.
 
     Args:
         mime_type: a key of VIDEO_CODECS.
@@ -41,17 +41,19 @@ class VideoEncoder:
     def __init__(self, mime_type: str):
         self._name, self._options = VIDEO_CODECS[mime_type]
         self._codec: av.VideoCodecContext | None = None
+        self._last_pts = 0
 
     def encode(self, image: np.ndarray, media_time_ns: int, keyframe: bool) -> list[av.Packet]:
         """Encode a picture (H, W, 3) uint8 RGB, an odd side cut by one; one packet, at once."""
         height, width = image.shape[0] & ~1, image.shape[1] & ~1
         image = np.ascontiguousarray(image[:height, :width])
-        if self._codec is None or (self._codec.width, self._codec.height) != (width, height):
+        pts = media_time_ns * VIDEO_TIME_BASE.denominator // 1_000_000_000
+        if self._codec is None or (self._codec.width, self._codec.height) != (width, height) or pts <= self._last_pts:
             self._codec = self._make(width, height)
+        self._last_pts = pts
         # OpenCV converts in 0.2 ms what swscale takes 1.7 ms for; both give BT.601, limited range.
         frame = av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), format="yuv420p")
-        frame.pts = media_time_ns * VIDEO_TIME_BASE.denominator // 1_000_000_000
-        frame.time_base = VIDEO_TIME_BASE
+        frame.pts, frame.time_base = pts, VIDEO_TIME_BASE
         frame.pict_type = av.video.frame.PictureType.I if keyframe else av.video.frame.PictureType.NONE
         return self._codec.encode(frame)
 

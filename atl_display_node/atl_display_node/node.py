@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from sensor_msgs.msg import Image
@@ -41,7 +42,7 @@ class DisplayNode(AtlNode):
         self._playout = Playout(self.value("playout_delay_s"))
         self._lock = threading.Lock()  # of the playout, between the executor's thread and its own
         self._bridge, self._problem, self._halt = find_cv_bridge(), "", threading.Event()
-        self._stream_id = self.get_clock().now().nanoseconds // 1_000_000_000 & 0x7FFFFFFF
+        self._stream_id = int(time.time()) & 0x7FFFFFFF  # another one in each life; before /clock comes, ROS time is always 0
         self._thread = ThreadPoolExecutor(1, "playout")  # window systems want one thread for everything
         self._running: Future | None = None
         names = ("sink", "host", "port", "max_viewers", "page_names", "fullscreen")
@@ -55,6 +56,12 @@ class DisplayNode(AtlNode):
         if sink.address:
             self.get_logger().info(f"open {sink.address}")
         self._playout_publisher = self.advertise(AudioChunk, "audio_playout", reliable(100))
+
+    def activate(self) -> None:
+        self._playout.begin_anew()
+        self._halt.clear()
+        self._running = self._thread.submit(self._run)
+        recording = self._recorder is not None
         self._subscriptions_made = [
             self.subscribe(AudioChunk, "audio", self._take_audio, reliable(100)),
             self.subscribe(Image, "image_raw", self._take_image, reliable(RECORD_DEPTH if recording else 10)),
@@ -62,19 +69,17 @@ class DisplayNode(AtlNode):
         if recording:
             self._subscriptions_made.append(self.subscribe(AudioChunk, "audio_end", self._take_end, latched()))
 
-    def activate(self) -> None:
-        self._halt.clear()
-        self._running = self._thread.submit(self._run)
-
     def deactivate(self) -> None:
+        for subscription in self._subscriptions_made:
+            self.destroy_subscription(subscription)
         self._halt.set()
         self._running.result()
 
     def cleanup(self) -> None:
         if self._sink is None:
             return
-        for subscription in self._subscriptions_made:
-            self.destroy_subscription(subscription)
+        if self._end_timer is not None:
+            self.destroy_timer(self._end_timer)
         self.destroy_publisher(self._playout_publisher)
         self._halt.set()
         self._thread.submit(self._sink.close).result()
@@ -84,21 +89,16 @@ class DisplayNode(AtlNode):
             self._recorder.close()
 
     def diagnostics(self) -> tuple[Level, str, dict[str, object]]:
-        counts = self._playout.counts
-        figures = {
-            "sink": self.value("sink"), "frames_shown": counts.shown, "frames_late": counts.late,
-            "frames_dropped": counts.late + counts.skipped + counts.stale, "frames_stale": counts.stale,
-            "skew_ms": round(counts.skew_ms, 1), "interrupts": counts.interrupts,
-            "late_samples": counts.late_samples, "silent_samples": counts.silent_samples,
-            **self._sink.figures(),
-        }  # fmt: skip
+        figures = {"sink": self.value("sink"), **self._playout.counts.figures(), **self._sink.figures()}
         if self._recorder is not None:
             figures |= {"frames_recorded": self._recorder.frames, "frames_missing": self._recorder.missing}
         if self._running.done() and (error := self._running.exception()):
             self._give_up(sentence := f"the playout has stopped: {error!r}")  # a new process begins anew
             return Level.ERROR, sentence, figures
-        if self._problem:
-            return Level.ERROR, self._problem, figures
+        if problem := self._problem or self._sink.problem:
+            return Level.ERROR, problem, figures
+        if self._sink.warning:
+            return Level.WARN, self._sink.warning, figures
         return Level.OK, f"showing ({self.value('sink')})", figures
 
     def _make_recorder(self) -> Recorder:
@@ -112,8 +112,8 @@ class DisplayNode(AtlNode):
         chunk = (message.stream_id, message.first_sample, to_ns(message.header.stamp), samples_of(message.samples))
         with self._lock:
             self._playout.push_audio(*chunk)
-        if self._recorder is not None:
-            self._record(self._recorder.take_audio, *chunk)
+        if self._recorder is not None and self._record(self._recorder.take_audio, *chunk):
+            self._look_at_end()
 
     def _take_image(self, message: Image) -> None:
         self.heard()
@@ -126,10 +126,10 @@ class DisplayNode(AtlNode):
         with self._lock:
             self._playout.push_frame(media_time_ns, picture)
         if self._recorder is not None:
+            before = self._recorder.frames
             self._record(self._recorder.take_frame, media_time_ns, picture)
-            if self._recorder.complete:
-                self._end_recording()
-            elif self._end_timer is not None:
+            self._look_at_end()
+            if self._end_timer is not None and self._recorder.frames > before:
                 self._end_timer.reset()  # a slow renderer may take its time, as long as frames keep coming
 
     def _record(self, take, *what) -> bool:
@@ -147,13 +147,14 @@ class DisplayNode(AtlNode):
         self.finish(EXIT_FAILED)
 
     def _take_end(self, message: AudioChunk) -> None:
-        """The sound is complete: wait for the frames that belong to it."""
-        if self._recorder.frames_wanted is not None:
-            return
-        self._recorder.end_sound(to_ns(message.header.stamp))
+        self._recorder.end_sound(message.stream_id, to_ns(message.header.stamp))
+        self._look_at_end()
+
+    def _look_at_end(self) -> None:
+        """Where the sound is complete, wait for the frames that belong to it."""
         if self._recorder.complete:
             self._end_recording()
-        else:
+        elif self._recorder.frames_wanted is not None and self._end_timer is None:
             self._end_timer = self.create_timer(self.value("end_timeout_s"), self._end_recording, clock=self.steady)
 
     def _end_recording(self) -> None:

@@ -48,6 +48,19 @@ class Counts:
     late_samples: int = 0  # sound that came after its slot
     skew_ms: float = 0.0  # picture minus sound, at the last shown frame; + = picture late
 
+    def figures(self) -> dict[str, object]:
+        """For the diagnostics."""
+        return {
+            "frames_shown": self.shown,
+            "frames_late": self.late,
+            "frames_dropped": self.late + self.skipped + self.stale,
+            "frames_stale": self.stale,
+            "skew_ms": round(self.skew_ms, 1),
+            "interrupts": self.interrupts,
+            "late_samples": self.late_samples,
+            "silent_samples": self.silent_samples,
+        }
+
 
 class Playout:
     """An item with media time t is due at t + delay, whatever happens; nothing is ever played later to catch
@@ -110,9 +123,18 @@ class Playout:
         """The sound that has become due since the last tick, and the frame to show from now on, if it
         changes."""
         if self._now_ns is not None and now_ns < self._now_ns - MAX_BEHIND_NS:  # the clock was set back
-            self._begin_anew()
+            self.begin_anew()
         self._now_ns = now_ns
         return self._due_sound(now_ns - self.delay_ns), self._due_frame(now_ns)
+
+    def begin_anew(self) -> None:
+        """Forget what waits, and where the streams were; sound goes on being counted."""
+        self._frames.clear()
+        self._sound.clear()
+        self._retired.clear()
+        self._stream_id = self._cursor_ns = self._last_frame_ns = self._last_shown_ns = self._fresh_from_ns = None
+        self._now_ns = None
+        self._hurry = False
 
     def next_due_ns(self) -> int | None:
         """When `tick` will have something to give; None when nothing is known to come."""
@@ -120,14 +142,6 @@ class Playout:
         if self._frames:
             due.append(self._frames[0].media_time_ns)
         return min(due) + self.delay_ns if due else None
-
-    def _begin_anew(self) -> None:
-        """Forget what waits, and where the streams were; sound goes on being counted."""
-        self._frames.clear()
-        self._sound.clear()
-        self._retired.clear()
-        self._stream_id = self._cursor_ns = self._last_frame_ns = self._last_shown_ns = self._fresh_from_ns = None
-        self._hurry = False
 
     def _change_stream(self, stream_id: int, media_time_ns: int) -> None:
         if any(_is_loud(samples) for _, samples in self._sound):

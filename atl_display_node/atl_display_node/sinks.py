@@ -8,15 +8,19 @@ from atl_face.errors import UserError
 
 
 class Sink(Protocol):
-    """All methods but `figures` are called from one thread, the playout's.
+    """All methods but `figures` are called from one thread, the playout's; the attributes may be read in any.
 
     Attributes:
         finished: True when the sink wants the node to end (its window was closed).
         address: what to tell people when it is open, "" when there is nothing to tell.
+        problem: why something isn't shown or heard now, "" when all is well.
+        warning: what was lost though the rest goes on, "" when nothing was.
     """
 
     finished: bool
     address: str
+    problem: str
+    warning: str
 
     def open(self) -> None:
         """Take what it needs. Raises UserError with what is missing."""
@@ -40,7 +44,7 @@ class Sink(Protocol):
 class NoSink:
     """For a robot that has its own screen and loudspeaker: the topics are all there is."""
 
-    finished, address = False, ""
+    finished, address, problem, warning = False, "", "", ""
 
     def open(self) -> None:
         return None

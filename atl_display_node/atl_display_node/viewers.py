@@ -3,7 +3,10 @@ all."""
 
 import asyncio
 import re
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import aioice.ice
 import av
@@ -129,24 +132,39 @@ class Audience:
         self._waiting = 0  # pictures with the encoder
         self._video: dict[str, VideoEncoder] = {}
         self._audio = AudioEncoder()
-        self.encoded, self.dropped, self.problem = 0, 0, ""
+        self._heard_ns, self._heard_at_ns = 0, 0  # media time of the last sound, and when that was on a clock that nobody sets
+        self._shift_ns = 0  # of the packets' time to media time
+        self._problems = {"picture": "", "sound": ""}  # of the last of each
+        self.encoded, self.dropped = 0, 0
 
     @property
     def connected(self) -> list[Viewer]:
         """Those who see something now."""
         return [viewer for viewer in tuple(self.viewers) if viewer.connected]
 
+    @property
+    def problem(self) -> str:
+        """What can't be encoded now, in a sentence; "" when all is well."""
+        return self._problems["picture"] or self._problems["sound"]
+
     def hear(self, samples: np.ndarray, media_time_ns: int) -> None:
-        """Send 20 ms of sound: int16 (320,)."""
+        """Send 20 ms of sound: int16 (320,).
+
+        Browsers drop sound whose time goes back until it is past the old one: packets' time goes on where the clock was set back.
+        """
+        now_ns = time.monotonic_ns()
+        if media_time_ns < self._heard_ns:
+            self._shift_ns += self._heard_ns + (now_ns - self._heard_at_ns) - media_time_ns
+        self._heard_ns, self._heard_at_ns = media_time_ns, now_ns
         if self.connected:
-            self._encoder.submit(self._encode_sound, samples, media_time_ns)
+            self._encoder.submit(self._encode_sound, samples, media_time_ns + self._shift_ns)
 
     def show(self, image: np.ndarray, media_time_ns: int) -> None:
         """Send a picture (H, W, 3) uint8 RGB."""
         viewers = self.connected
         if not viewers:
-            if self._video:
-                self._encoder.submit(self._video.clear)  # its thread may be encoding still
+            if self._video or self.problem:
+                self._encoder.submit(self._forget)  # its thread may be encoding still
         elif self._waiting >= MAX_ENCODING:
             self.dropped += 1
         else:
@@ -154,7 +172,7 @@ class Audience:
             codecs: dict[str, bool] = {}
             for viewer in viewers:
                 codecs[viewer.codec] = codecs.get(viewer.codec, False) or viewer.video.needs_keyframe
-            self._encoder.submit(self._encode_picture, image, media_time_ns, codecs)
+            self._encoder.submit(self._encode_picture, image, media_time_ns + self._shift_ns, codecs)
 
     async def close(self) -> None:
         """Send everybody home."""
@@ -162,22 +180,34 @@ class Audience:
         self.viewers.clear()
         self._encoder.shutdown()
 
+    def _forget(self) -> None:
+        self._video.clear()
+        self._problems = dict.fromkeys(self._problems, "")
+
+    @contextmanager
+    def _noting(self, what: str) -> Iterator[None]:
+        """Keep why something can't be encoded, until the next one can: nobody reads what the encoder's thread raises."""
+        try:
+            yield
+        except Exception as error:  # what a codec or its library raises
+            self._problems[what] = f"a {what} can't be encoded ({error!r})"
+        else:
+            self._problems[what] = ""
+
     def _encode_sound(self, samples: np.ndarray, media_time_ns: int) -> None:
-        for packet in self._audio.encode(samples, media_time_ns):
-            self._loop.call_soon_threadsafe(self._send, packet, "")
+        with self._noting("sound"):
+            for packet in self._audio.encode(samples, media_time_ns):
+                self._loop.call_soon_threadsafe(self._send, packet, "")
 
     def _encode_picture(self, image: np.ndarray, media_time_ns: int, codecs: dict[str, bool]) -> None:
-        try:
+        with self._noting("picture"):
             for mime_type, keyframe in codecs.items():
                 if mime_type not in self._video:
                     self._video[mime_type] = VideoEncoder(mime_type)
                 for packet in self._video[mime_type].encode(image, media_time_ns, keyframe):
                     self._loop.call_soon_threadsafe(self._send, packet, mime_type)
             self.encoded += 1
-        except (av.FFmpegError, ValueError) as error:
-            self.problem = f"a picture can't be encoded ({error})"
-        finally:
-            self._waiting -= 1
+        self._waiting -= 1
 
     def _send(self, packet: av.Packet, codec: str) -> None:
         """Hand a packet to those whom it is for; `codec` is empty for sound."""

@@ -38,7 +38,7 @@ class WebSink:
         max_viewers: more are told to come back later: each costs about 2 % of a core.
     """
 
-    finished = False
+    finished, warning = False, ""
 
     def __init__(self, host: str, port: int, max_viewers: int, page_names: str = ""):
         self._host, self._port, self._max_viewers = host, port, max_viewers
@@ -79,11 +79,15 @@ class WebSink:
         return {
             "viewers": len(viewers),
             "codecs": " ".join(sorted({viewer.codec.split("/")[1] for viewer in viewers})),
-            "encoder": audience.problem or "ok",
+            "encoder": self.problem or "ok",
             "frames_encoded": audience.encoded,
             "frames_dropped_by_encoder": audience.dropped,
             "packets_dropped": sum(viewer.video.dropped + viewer.audio.dropped for viewer in viewers),
         }
+
+    @property
+    def problem(self) -> str:
+        return self._audience.problem if self._audience is not None else ""
 
     def close(self) -> None:
         if self._loop is not None and self._thread.is_alive():

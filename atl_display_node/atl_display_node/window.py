@@ -3,11 +3,13 @@
 import importlib
 import os
 import threading
+import time
 from collections import deque
 from types import ModuleType
 
 import numpy as np
 
+from atl_display_node.loudspeaker import Loudspeaker
 from atl_face.errors import UserError
 from atl_face.stream import CHUNK_SAMPLES, SAMPLE_RATE
 
@@ -19,7 +21,7 @@ WATCHED = 100  # chunks (2 s) in which chunks that always wait are found
 
 
 class WindowSink:
-    """Needs a display; works without a loudspeaker.
+    """Needs a display; works without a loudspeaker, and takes one that comes later.
 
     Args:
         size: (width, height) px of the window at its start; the picture keeps its proportions.
@@ -28,11 +30,12 @@ class WindowSink:
 
     def __init__(self, size: tuple[int, int] = (640, 640), fullscreen: bool = False):
         self._size, self._fullscreen = size, fullscreen
-        self.finished, self.address = False, ""
+        self.finished, self.address, self.problem = False, "", ""
         self._pygame: ModuleType | None = None
-        self._sound, self._chunks, self._lock = None, deque(maxlen=SOUND_QUEUE), threading.Lock()
+        self._loudspeaker = Loudspeaker(self._play)
+        self._chunks, self._lock = deque(maxlen=SOUND_QUEUE), threading.Lock()
         self._left: deque[int] = deque(maxlen=WATCHED)  # that waited after each of the last chunks
-        self._sound_problem, self._underruns, self._caught_up, self._shown = "", 0, 0, 0
+        self._underruns, self._caught_up, self._shown = 0, 0, 0
         self._picture = None
 
     def open(self) -> None:
@@ -56,7 +59,7 @@ class WindowSink:
         pygame.display.set_caption(TITLE)
         pygame.mouse.set_visible(not self._fullscreen)
         self._draw()
-        self._open_sound()
+        self._loudspeaker.service(time.monotonic_ns())
 
     def hear(self, samples: np.ndarray, media_time_ns: int) -> None:
         with self._lock:
@@ -68,6 +71,7 @@ class WindowSink:
         self._draw()
 
     def idle(self) -> None:
+        self._loudspeaker.service(time.monotonic_ns())
         pygame = self._pygame
         for event in pygame.event.get():
             escape = event.type == pygame.KEYDOWN and event.key == pygame.K_ESCAPE
@@ -76,10 +80,14 @@ class WindowSink:
             elif event.type == pygame.VIDEORESIZE:
                 self._draw()
 
+    @property
+    def warning(self) -> str:
+        return f"the sound is {self._loudspeaker.status}" if self._loudspeaker.lost else ""
+
     def figures(self) -> dict[str, object]:
         return {
             "shown": self._shown,
-            "sound": self._sound_problem or "on",
+            "sound": self._loudspeaker.status,
             "sound_underruns": self._underruns,
             "sound_caught_up": self._caught_up,
             "sound_lag_ms": round(1000 * self._sound_lag_s(), 1),
@@ -87,12 +95,10 @@ class WindowSink:
 
     def _sound_lag_s(self) -> float:
         """How long what is given now will wait before it is heard: in the queue, and in the device as PortAudio states it."""
-        device = float(self._sound.latency) if self._sound is not None and not self._sound_problem else 0.0
-        return len(self._chunks) * CHUNK_SAMPLES / SAMPLE_RATE + device
+        return len(self._chunks) * CHUNK_SAMPLES / SAMPLE_RATE + self._loudspeaker.latency_s
 
     def close(self) -> None:
-        if self._sound is not None:
-            self._sound.close(ignore_errors=True)
+        self._loudspeaker.close()
         if self._pygame is not None:
             self._pygame.display.quit()
 
@@ -108,32 +114,7 @@ class WindowSink:
             screen.blit(picture, picture.get_rect(center=screen.get_rect().center))
         self._pygame.display.flip()
 
-    def _open_sound(self) -> None:
-        """A loudspeaker where there is one; its absence is no reason to stop."""
-        try:
-            sounddevice = importlib.import_module("sounddevice")
-        except ImportError:
-            self._sound_problem = "off: sounddevice is missing (pip install sounddevice)"
-            return
-        except OSError:
-            self._sound_problem = "off: PortAudio is missing (apt install libportaudio2)"
-            return
-        except Exception as error:  # PortAudioError, which can't be named before the module is there
-            self._sound_problem = f"off: the sound system can't be started ({error})"
-            return
-        try:
-            self._sound = sounddevice.RawOutputStream(
-                samplerate=SAMPLE_RATE,
-                channels=1,
-                dtype="int16",
-                blocksize=CHUNK_SAMPLES,
-                callback=self._play,
-            )
-            self._sound.start()
-        except (sounddevice.PortAudioError, ValueError) as error:
-            self._sound_problem = f"off: no loudspeaker can be opened ({str(error).splitlines()[0]})"
-
-    def _play(self, out, frames: int, time, status) -> None:
+    def _play(self, out, frames: int, _time, status) -> None:
         """PortAudio's callback: int16 (320,) from the queue, silence where there is none.
 
         A late callback leaves chunks that would wait for ever, since as many come as go: the sound would stay behind the lips.

@@ -15,6 +15,9 @@ pytest.importorskip("rclpy")
 
 from builtin_interfaces.msg import Time  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from lifecycle_msgs.srv import ChangeState  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from atl_msgs.msg import AudioChunk  # noqa: E402
@@ -66,6 +69,11 @@ class Talker:
         message.data = array.array("B", picture(k).tobytes())
         self.images.publish(message)
 
+    def tell_end(self, seconds):
+        message = AudioChunk(stream_id=self.stream_id, first_sample=round(seconds * RATE), sample_rate=RATE)
+        message.header.stamp = stamp(self.start_ns + round(seconds * 10**9))
+        self.end.publish(message)
+
     def talk(self, seconds, leave_out=(), end_at=None):
         """In real time; silence goes on after `end_at` seconds, which `audio_end` tells."""
         self.start_ns, k = time.time_ns(), 0
@@ -75,10 +83,7 @@ class Talker:
             over = end_at is not None and n * 0.02 >= end_at
             self.say(n, np.zeros(320, np.int16) if over else None)
             if end_at is not None and n == round(end_at * 50) - 1:
-                total = round(end_at * RATE)
-                message = AudioChunk(stream_id=self.stream_id, first_sample=total, sample_rate=RATE)
-                message.header.stamp = stamp(self.start_ns + round(end_at * 10**9))
-                self.end.publish(message)
+                self.tell_end(end_at)
             while time.time_ns() >= self.start_ns + k * 40_000_000 + self.lag_s * 1e9:
                 if k not in leave_out:
                     self.show(k)
@@ -122,6 +127,47 @@ def test_playout_is_complete_constant_and_continuous(graph):
     assert graph.stop(process)[0] == 0
 
 
+def test_each_life_has_its_own_stream_even_where_clock_comes_later(graph):
+    graph.start("atl_display_node", sink="none", use_sim_time=True)
+    talker, ear = Talker(graph), Ear(graph)
+    clock = graph.node.create_publisher(Clock, "/clock", reliable(10))
+    talker.wait_until_heard()
+    talker.start_ns = 10**9
+    for n in range(50):
+        clock.publish(Clock(clock=stamp(talker.start_ns + n * 20_000_000)))
+        talker.say(n)
+        time.sleep(0.01)
+    graph.wait_for(lambda: ear.heard)
+    assert abs(ear.heard[-1][2].stream_id - time.time()) < 100
+
+
+def test_an_inactive_display_hears_nothing_and_begins_cleanly_again(graph):
+    process = graph.start("atl_display_node", sink="none", playout_delay_s=2.0)
+    talker, ear = Talker(graph), Ear(graph)
+    change = graph.node.create_client(ChangeState, "display/change_state")
+
+    def step(transition):
+        call = change.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        graph.wait_for(call.done)
+        assert call.result().success
+
+    talker.wait_until_heard()
+    graph.wait_for(change.service_is_ready)
+    talker.talk(1.0)
+    step(Transition.TRANSITION_DEACTIVATE)
+    graph.wait_for(lambda: not talker.audio.get_subscription_count() and not talker.images.get_subscription_count())
+    step(Transition.TRANSITION_ACTIVATE)
+    talker.wait_until_heard()
+    time.sleep(2.0)
+    assert not ear.heard or not ear.sound().any(), "sound from before the deactivation"
+    talker.stream_id = 2
+    talker.talk(0.5)
+    time.sleep(2.5)
+    np.testing.assert_array_equal(np.trim_zeros(ear.sound()), np.trim_zeros(talker.tone[: RATE // 2]))
+    assert [message.first_sample for _, _, message in ear.heard] == list(range(0, 320 * len(ear.heard), 320))
+    assert graph.stop(process)[0] == 0
+
+
 def test_an_interrupted_stream_is_silent_at_once(graph):
     graph.start("atl_display_node", sink="none", playout_delay_s=1.0)
     talker, ear = Talker(graph), Ear(graph)
@@ -155,6 +201,29 @@ def test_file_sink_writes_every_frame_and_ends_by_itself(graph, tmp_path):
         assert abs(float(np.median(frame)) - k) < 4
         assert frame[:, (k * 4) % SIZE :][:, 1:7].mean() > 200
     assert np.abs(sound[8000:40000]).max() == pytest.approx(8000 / 32768, rel=0.1)
+
+
+def test_an_end_that_is_latched_since_an_hour_is_not_the_clips(graph, tmp_path):
+    talker = Talker(graph)
+    talker.start_ns = time.time_ns() - 3600 * 10**9
+    talker.tell_end(1.0)
+    process = graph.start("atl_display_node", sink="file", out=tmp_path / "clip.mp4")
+    talker.wait_until_heard()
+    talker.stream_id = 2
+    talker.talk(2.0, end_at=1.0)
+    output, _ = process.communicate(timeout=10)
+    assert process.returncode == 0 and "25 frames, 1.00 s" in output, output
+
+
+def test_frames_that_are_not_taken_do_not_put_off_the_end(graph, tmp_path):
+    process = graph.start("atl_display_node", sink="file", out=tmp_path / "clip.mp4", end_timeout_s=1.0)
+    talker = Talker(graph)
+    talker.wait_until_heard()
+    talker.talk(1.3, leave_out=(24,), end_at=1.0)
+    for _ in range(40):
+        talker.show(0)
+        time.sleep(0.1)
+    assert process.poll() == 0 and "25 frames, 1.00 s" in process.communicate()[0]
 
 
 def test_file_sink_without_frames_fails_in_words(graph, tmp_path):

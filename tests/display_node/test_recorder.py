@@ -39,7 +39,7 @@ def record(frames, chunks=100, end_ms=2000):
     recorder = Recorder(lambda size: writers.append(ListWriter(size)) or writers[-1])
     for n in range(chunks):
         recorder.take_audio(1, n * 320, START + n * 20 * MS, np.full(320, n, np.int16))
-    recorder.end_sound(START + end_ms * MS)
+    recorder.end_sound(1, START + end_ms * MS)
     for n in frames:
         recorder.take_frame(START + n * 40 * MS, picture(n % 256))
     complete = recorder.complete
@@ -91,6 +91,85 @@ def test_a_new_stream_goes_on_on_the_same_timeline():
     np.testing.assert_array_equal(np.concatenate(writer.sound) * 32768, np.repeat([1, 2], 320))
 
 
+def test_a_stream_that_begins_off_the_grid_of_frames_keeps_them_all():
+    writer = ListWriter()
+    recorder = Recorder(lambda size: writer)
+    recorder.take_audio(1, 0, START, np.ones(320, np.int16))
+    recorder.take_audio(2, 0, START + 20 * MS, np.ones(6400, np.int16))
+    for n in range(10):
+        recorder.take_frame(START + 20 * MS + n * 40 * MS, picture(n))
+    assert writer.frames == [0, *range(10)]  # the first stream's 20 ms have no frame of their own
+
+
+HOUR = 3_600_000 * MS
+FAR = [20 * 8766 * HOUR, HOUR, -HOUR]
+
+
+@pytest.mark.parametrize("jump_ns", [*FAR, 2001 * MS, -2001 * MS])
+@pytest.mark.parametrize("lag", [0, 30, 80])  # frames by which pictures come later than their sound
+def test_a_clip_goes_on_where_the_clock_was_set(jump_ns, lag):
+    writer, start = ListWriter(), 2 * HOUR
+    recorder = Recorder(lambda size: writer)
+
+    def time_of(frame):
+        return start + frame * 40 * MS + (jump_ns if frame >= 100 else 0)
+
+    for k in range(200 + lag):
+        if k < 200:
+            stream = 1 + k // 100
+            recorder.take_audio(stream, k % 100 * 640, time_of(k), np.full(640, k, np.int16))
+        if k == 199:
+            recorder.end_sound(2, time_of(199) + 40 * MS)
+        if k >= lag:
+            recorder.take_frame(time_of(k - lag), picture(k - lag))
+    assert recorder.complete
+    recorder.close()
+    np.testing.assert_array_equal(np.concatenate(writer.sound) * 32768, np.repeat(np.arange(200), 640))
+    assert writer.frames == list(range(200)) and recorder.missing == recorder.missing_samples == recorder.surplus == 0
+
+
+@pytest.mark.parametrize("jump_ns", FAR)
+def test_a_frame_or_an_end_from_another_time_fills_nothing_up(jump_ns):
+    writer = ListWriter()
+    recorder = Recorder(lambda size: writer)
+    recorder.take_audio(1, 0, 2 * HOUR, np.ones(3200, np.int16))
+    recorder.take_frame(2 * HOUR, picture(0))
+    recorder.take_frame(2 * HOUR + jump_ns, picture(1))
+    assert writer.frames == [0] and recorder.surplus == 1
+    recorder.end_sound(1, 2 * HOUR + jump_ns)
+    recorder.close()
+    assert len(writer.frames) <= 105
+
+
+def test_a_counter_gone_mad_gives_no_hours_of_silence():
+    recorder = Recorder(ListWriter)
+    recorder.take_audio(1, 0, START, np.ones(320, np.int16))
+    recorder.take_audio(1, 2**40, START + 2**40 * 62_500, np.ones(320, np.int16))
+    recorder.take_audio(1, 2**40 + 320, START + (2**40 + 320) * 62_500, np.ones(320, np.int16))
+    assert recorder.samples == 960 and recorder.missing_samples == 0
+
+
+@pytest.mark.parametrize("stream", [1, 2])  # the end's own stream goes on in silence, or another one came since
+def test_an_end_from_long_before_the_clip_does_not_end_it(stream):
+    recorder = Recorder(ListWriter)
+    recorder.end_sound(1, START - HOUR)
+    recorder.take_audio(stream, 160_000, START, np.ones(6400, np.int16))
+    for k in range(5):
+        recorder.take_frame(START + k * 40 * MS, picture(k))
+    assert recorder.frames == 5 and recorder.samples == 6400 and not recorder.complete
+    recorder.end_sound(stream, START + 400 * MS)
+    assert recorder.frames_wanted == 10
+
+
+@pytest.mark.parametrize("end_ms, frames", [(60, 2), (-1000, 1)])  # in the second case all its chunks were lost
+def test_the_end_of_a_very_short_sound_may_come_before_its_first_chunk(end_ms, frames):
+    recorder = Recorder(ListWriter)
+    recorder.end_sound(1, START + end_ms * MS)
+    assert recorder.frames_wanted is None
+    recorder.take_audio(1, 0, START, np.ones(3200, np.int16))
+    assert recorder.frames_wanted == frames and recorder.samples == max(0, end_ms * 16)
+
+
 def test_without_a_frame_there_is_no_clip():
     recorder, writer, _ = record([])
     assert writer is None and recorder.frames == 0
@@ -103,7 +182,7 @@ def test_sound_and_clip_are_equally_long_for_any_length():
         chunks = -(-samples // 320)
         for n in range(chunks):
             recorder.take_audio(1, n * 320, START + n * 20 * MS, np.ones(320, np.int16))
-        recorder.end_sound(START + samples * 62_500)
+        recorder.end_sound(1, START + samples * 62_500)
         for n in range(80):
             recorder.take_frame(START + n * 40 * MS, picture(n % 256))
         recorder.close()
@@ -125,7 +204,7 @@ def test_the_clip_on_disk_has_frames_sound_and_tag(tmp_path):
     tone = (np.sin(np.arange(32000) * 0.2) * 9000).astype(np.int16)
     for n in range(100):
         recorder.take_audio(1, n * 320, START + n * 20 * MS, tone[n * 320 : n * 320 + 320])
-    recorder.end_sound(START + 2000 * MS)
+    recorder.end_sound(1, START + 2000 * MS)
     for n in range(50):
         recorder.take_frame(START + n * 40 * MS, picture(n * 5, 64, 64))
     recorder.close()

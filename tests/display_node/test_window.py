@@ -1,8 +1,11 @@
 """The window, on SDL's dummy display; and where there is no display at all."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from atl_display_node.loudspeaker import Loudspeaker
 from atl_display_node.window import WindowSink
 from atl_face.errors import UserError
 
@@ -47,6 +50,35 @@ def test_sound_without_a_loudspeaker_is_no_reason_to_stop(window):
     for _ in range(100):
         window.hear(np.zeros(320, np.int16), 0)
     assert window.figures()["sound"].startswith(("on", "off"))
+
+
+def test_a_loudspeaker_that_comes_and_goes_is_told(window):
+    class Device:
+        latency = 0.0
+
+        def __init__(self, finished_callback=None, **_):
+            self.stop = finished_callback
+
+        def start(self):
+            devices.append(self)
+
+        def close(self, ignore_errors):
+            pass
+
+    devices = []
+    window._loudspeaker.close()
+    window._loudspeaker = speaker = Loudspeaker(
+        window._play, lambda: SimpleNamespace(RawOutputStream=Device, PortAudioError=OSError)
+    )
+    assert window.figures()["sound"].startswith("off") and window.warning == ""
+    window.idle()
+    speaker._worker.join()
+    assert window.figures()["sound"] == "on" and window.warning == ""
+    speaker._call(bytearray(640), 320, None, None)
+    window.idle()
+    devices[0].stop()
+    window.idle()
+    assert window.figures()["sound"].startswith("off") and "was lost" in window.warning
 
 
 def test_sound_that_fell_behind_catches_up(window):
