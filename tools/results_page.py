@@ -24,9 +24,6 @@ Made by `tools/results_page.py` from [clips.json](clips.json), [bag.json](bag.js
 commands below wrote (`make results` runs all but the benchmarks' and the compared trainings'). Machines like this one:
 {processor}, {cores} cores, no GPU; they aren't all equally fast.
 
-**Older than what ships:** "Strangers' portraits, and silence", and of "Clips made anew" the synthetic people, were drawn by the
-renderer's networks of commits 0e58126 (face) and f93a5b0 (mouth), in bfloat16, with the paste of their time.
-
 The networks by themselves, on held-out data and beside their baselines: model cards of
 [sound to landmarks](../atl_landmark_node/atl_landmark_node/data/README.md) and of the
 [renderer](../atl_diffusion_node/atl_diffusion_node/data/README.md).

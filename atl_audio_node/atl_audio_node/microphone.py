@@ -1,7 +1,6 @@
 """The microphone, through sounddevice and PortAudio: any device at any rate; absent or lost, it says so and
 tries again."""
 
-import importlib
 from collections.abc import Callable
 from types import ModuleType
 
@@ -9,39 +8,17 @@ import numpy as np
 
 from atl_audio_node.chunker import Chunker
 from atl_audio_node.sources import LiveQueue
+from atl_face.sound_devices import DEAF_S, first_line, load_sounddevice, wait_ns
 
 BACKLOG_LIMIT = 10  # chunks (200 ms): older sound is of no use in a conversation
 CUSHION = 2  # chunks (40 ms): PortAudio's blocks come with some jitter
 BLOCK_S = 0.01  # small blocks keep the latency low at little cost
-BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 10.0)  # waits between tries; the last one for ever
-# an open device that brings no block for so long is lost (an unplugged USB microphone raises nothing)
-DEAF_S = 2.0
-
-
-def load_sounddevice() -> ModuleType:
-    """The module sounddevice, with its list of devices read afresh.
-
-    Raises:
-        ImportError, OSError: PortAudio is missing.
-        sounddevice.PortAudioError: it can't start.
-    """
-    sounddevice = importlib.import_module("sounddevice")
-    # PortAudio reads the devices only at its start: without this a plugged-in one isn't seen
-    if sounddevice._initialized:
-        sounddevice._terminate()
-    sounddevice._initialize()
-    return sounddevice
 
 
 def input_devices(sounddevice: ModuleType) -> list[str]:
     """Names of the devices that can record, with their index, as PortAudio gives them."""
     devices = enumerate(sounddevice.query_devices())
     return [f"{index}: {device['name']}" for index, device in devices if device["max_input_channels"] > 0]
-
-
-def _line(error: Exception) -> str:
-    """The first line of what an error says."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 class MicrophoneSource(LiveQueue):
@@ -86,7 +63,7 @@ class MicrophoneSource(LiveQueue):
                                       "run `apt install libportaudio2`, or use a sound file as the source.")  # fmt: skip
             return
         except Exception as error:  # PortAudioError, which can't be named before the module is there
-            self._retry_later(now_ns, f"The sound system can't be started ({_line(error)}): is it running? Trying again.")
+            self._retry_later(now_ns, f"The sound system can't be started ({first_line(error)}): is it running? Trying again.")
             return
         try:
             wanted = int(self._device) if self._device.isdecimal() else self._device or None
@@ -122,7 +99,7 @@ class MicrophoneSource(LiveQueue):
         if not devices:
             return "There is no microphone: plug one in, or use a sound file as the source."
         name = f"The microphone {self._device!r}" if self._device else "The default microphone"
-        return f"{name} can't be opened ({_line(error)}): set `device` to one of [{'; '.join(devices)}]."
+        return f"{name} can't be opened ({first_line(error)}): set `device` to one of [{'; '.join(devices)}]."
 
     def _watch(self, now_ns: int) -> None:
         """Notice a device that has gone."""
@@ -135,9 +112,8 @@ class MicrophoneSource(LiveQueue):
             )
 
     def _retry_later(self, now_ns: int, problem: str) -> None:
-        wait_s = BACK_OFF_S[min(self._tries, len(BACK_OFF_S) - 1)]
+        self._next_try_ns = now_ns + wait_ns(self._tries)
         self._tries += 1
-        self._next_try_ns = now_ns + int(wait_s * 1e9)
         self.problem = problem
 
     def _shut(self) -> None:

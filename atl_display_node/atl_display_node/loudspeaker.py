@@ -1,30 +1,13 @@
 """The loudspeaker, through sounddevice and PortAudio: absent or lost, it says so and tries again."""
 
-import importlib
 import threading
 from collections.abc import Callable
 from types import ModuleType
 
+from atl_face.sound_devices import DEAF_S, first_line, load_sounddevice, wait_ns
 from atl_face.stream import CHUNK_SAMPLES, SAMPLE_RATE
 
-BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 10.0)  # waits between tries; the last one for ever
-DEAF_S = 2.0  # an open device that asks for no sound for so long is lost (an unplugged one raises nothing)
 CLOSE_S = 1.0  # a sound system that hangs isn't waited for any longer
-
-
-def load_sounddevice() -> ModuleType:
-    """The module sounddevice, with its list of devices read afresh.
-
-    Raises:
-        ImportError, OSError: PortAudio is missing.
-        sounddevice.PortAudioError: it can't start.
-    """
-    sounddevice = importlib.import_module("sounddevice")
-    # PortAudio reads the devices only at its start: without this a plugged-in one isn't seen
-    if sounddevice._initialized:
-        sounddevice._terminate()
-    sounddevice._initialize()
-    return sounddevice
 
 
 class Loudspeaker:
@@ -60,7 +43,7 @@ class Loudspeaker:
         elif self._stream is not None:
             self._watch(now_ns)
         elif not self._hopeless and (self._next_try_ns is None or now_ns >= self._next_try_ns):
-            self._next_try_ns = now_ns + int(BACK_OFF_S[min(self._tries, len(BACK_OFF_S) - 1)] * 1e9)
+            self._next_try_ns = now_ns + wait_ns(self._tries)
             self._tries += 1
             self._called_ns = now_ns
             self._begin(self._open)
@@ -79,7 +62,7 @@ class Loudspeaker:
             self._was_on, self._tries = True, 0
         if self._stopped.is_set() or now_ns - self._called_ns > DEAF_S * 1e9:
             self.status, self.latency_s = "off: the loudspeaker was lost: check its plug; trying again", 0.0
-            self._next_try_ns = now_ns + int(BACK_OFF_S[min(self._tries, len(BACK_OFF_S) - 1)] * 1e9)
+            self._next_try_ns = now_ns + wait_ns(self._tries)
             self._begin(self._shut)
 
     def _begin(self, work: Callable[[], None]) -> None:
@@ -96,7 +79,7 @@ class Loudspeaker:
             self._hopeless, self.status = True, "off: PortAudio is missing (apt install libportaudio2)"
             return
         except Exception as error:  # PortAudioError, which can't be named before the module is there
-            self.status = f"off: the sound system can't be started ({_line(error)})"
+            self.status = f"off: the sound system can't be started ({first_line(error)})"
             return
         self._stopped = stopped = threading.Event()
         try:
@@ -112,7 +95,7 @@ class Loudspeaker:
             self.latency_s, self.status = float(self._stream.latency), "on"
         except (sounddevice.PortAudioError, ValueError) as error:
             self._shut()
-            self.status = f"off: no loudspeaker can be opened ({_line(error)})"
+            self.status = f"off: no loudspeaker can be opened ({first_line(error)})"
         if self._closed:
             self._shut()
 
@@ -124,8 +107,3 @@ class Loudspeaker:
     def _call(self, out, frames: int, time, status) -> None:
         self._calls += 1
         self._play(out, frames, time, status)
-
-
-def _line(error: Exception) -> str:
-    """The first line of what an error says."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

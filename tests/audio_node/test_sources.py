@@ -7,10 +7,11 @@ import pytest
 import soundfile
 
 from atl_audio_node.file_source import FileSource
-from atl_audio_node.microphone import BACK_OFF_S, MicrophoneSource
+from atl_audio_node.microphone import MicrophoneSource
 from atl_audio_node.sources import LiveQueue
 from atl_audio_node.topic_source import TopicSource
 from atl_face.errors import UserError
+from atl_face.sound_devices import BACK_OFF_S
 
 SECOND_NS = 1_000_000_000
 

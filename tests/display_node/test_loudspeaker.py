@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from atl_display_node.loudspeaker import BACK_OFF_S, Loudspeaker
+from atl_display_node.loudspeaker import Loudspeaker
+from atl_face.sound_devices import BACK_OFF_S
 
 S = 1_000_000_000
 
