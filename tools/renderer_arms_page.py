@@ -17,9 +17,9 @@ INTRODUCTION = """
 --json arms.json`: each arm trained anew for
 {steps} steps ({frames} frames seen) on the face's view, without the critic, on one thread; judged at one evaluation a frame
 on held-out segments with the moving average of its weights. That is a small part of what the shipped networks were trained
-for: it compares, and doesn't tell what they reach. All of it, the paper's way below too, is of commit fa3ce1e, whose warp ended
-at the crop's sides. `film` is held out by clip: all of its judged segments are of one clip of a woman of whom another one was
-trained on. "Against base" are differences of means over the sets, in dB; {seeds}
+for: it compares, and doesn't tell what they reach. All of it, the paper's way below too, was trained by commit 24bbf81.
+`pack_grid` is held out by clip, `pack_turn2` by person: the studio's, whose heads turn far ("Turned heads", above). "Against
+base" are differences of means over the sets, in dB; {seeds}
 """
 
 ONE_SEED = f"one seed: gaps under {NOTHING} dB mean nothing and are shown as ≈."
@@ -28,7 +28,8 @@ SEEDS = f"gaps under {NOTHING} dB are shown as ≈; bases of {{count}} seeds dif
 EVALUATIONS = """
 Evaluations a frame. "Change" is the mean change from frame to frame, ratio to the truth's: above 1, frames flicker; the noise is
 kept from frame to frame, as at run time; none is told where the truth stands still. Milliseconds are of the network alone,
-both views, in torch (float32, one thread of {processor}; load {load}); the shipped runtime is faster, see "Speed".
+both views, in torch (float32, one thread of {processor}, whose other core was busy: an earlier run had 10.6 for 1
+evaluation); the shipped runtime is faster, see "Speed".
 """
 
 LIVE = """
@@ -113,7 +114,7 @@ def walked(figures: dict, arms: dict, packs: list[str]) -> str:
     head = ["", "evaluations", *(f"{pack}: PSNR; mouth, dB; sharpness" for pack in packs),
             "against base at as many, dB", "… mouth", f"change ({', '.join(packs)})", "ms a frame"]  # fmt: skip
     machine = figures["machine"]
-    return EVALUATIONS.format(processor=machine["processor"], load=machine["load_before"]) + "\n" + table(head, rows)
+    return EVALUATIONS.format(processor=machine["processor"]) + "\n" + table(head, rows)
 
 
 def against_paper(told: dict, base: dict, ms: float, budget: dict) -> str:
