@@ -29,7 +29,7 @@ PARAMETERS = [
     Parameter(
         "backlog_s",
         0.0,
-        "Source `topic`: of a live voice so much may wait, older sound is dropped; 0: utterances, said whole.",
+        "Source `topic`: a live voice, of which no more may wait (else all but 40 ms is dropped); 0: utterances, said whole.",
         minimum=0.0,
         maximum=10.0,
         read_only=True,

@@ -213,8 +213,7 @@ class SoundStream:
     def _note_end(self) -> None:
         """Remember once that the source has ended, while the stream that it ended in is still the current
         one."""
-        if self.source.ended and not self._end_told:
+        if self.source.ended and not self._end_told and self._start_ns is not None:
             self._end_told = True
             samples = max(0, self._count * CHUNK_SAMPLES - self.source.padding)
-            start_ns = self._start_ns or 0
-            self._end = StreamEnd(self._stream_id, samples, start_ns + samples * 1_000_000_000 // SAMPLE_RATE)
+            self._end = StreamEnd(self._stream_id, samples, self._start_ns + samples * 1_000_000_000 // SAMPLE_RATE)

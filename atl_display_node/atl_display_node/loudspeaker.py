@@ -7,6 +7,7 @@ from types import ModuleType
 from atl_face.sound_devices import DEAF_S, first_line, load_sounddevice, wait_ns
 from atl_face.stream import CHUNK_SAMPLES, SAMPLE_RATE
 
+_PORTAUDIO = threading.Lock()  # it isn't thread-safe, and a loudspeaker that hangs may get a successor
 CLOSE_S = 1.0  # a sound system that hangs isn't waited for any longer
 
 
@@ -49,11 +50,14 @@ class Loudspeaker:
             self._begin(self._open)
 
     def close(self) -> None:
-        """Give the device back."""
+        """Give the device back; a sound system that hangs keeps it, in its thread."""
         self._closed = True
         if self._worker is not None:
             self._worker.join(CLOSE_S)
-        self._shut()
+            if self._worker.is_alive():
+                return
+        self._begin(self._shut)
+        self._worker.join(CLOSE_S)
 
     def _watch(self, now_ns: int) -> None:
         """Notice a device that has gone."""
@@ -66,7 +70,11 @@ class Loudspeaker:
             self._begin(self._shut)
 
     def _begin(self, work: Callable[[], None]) -> None:
-        self._worker = threading.Thread(target=work, name="loudspeaker", daemon=True)
+        def alone() -> None:
+            with _PORTAUDIO:
+                work()
+
+        self._worker = threading.Thread(target=alone, name="loudspeaker", daemon=True)
         self._worker.start()
 
     def _open(self) -> None:

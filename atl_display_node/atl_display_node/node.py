@@ -47,27 +47,31 @@ class DisplayNode(AtlNode):
         self._running: Future | None = None
         names = ("sink", "host", "port", "max_viewers", "page_names", "fullscreen")
         sink = make_sink(*map(self.value, names))
+        self._playout_publisher = self.advertise(AudioChunk, "audio_playout", reliable(100))
         try:
             self._thread.submit(sink.open).result()
         except UserError:
             self._thread.submit(sink.close).result()
+            self.destroy_publisher(self._playout_publisher)
             raise
         self._sink = sink
         if sink.address:
             self.get_logger().info(f"open {sink.address}")
-        self._playout_publisher = self.advertise(AudioChunk, "audio_playout", reliable(100))
 
     def activate(self) -> None:
         self._playout.begin_anew()
         self._halt.clear()
-        self._running = self._thread.submit(self._run)
+        self._running, self._subscriptions_made = self._thread.submit(self._run), []
         recording = self._recorder is not None
-        self._subscriptions_made = [
-            self.subscribe(AudioChunk, "audio", self._take_audio, reliable(100)),
-            self.subscribe(Image, "image_raw", self._take_image, reliable(RECORD_DEPTH if recording else 10)),
-        ]
-        if recording:
-            self._subscriptions_made.append(self.subscribe(AudioChunk, "audio_end", self._take_end, latched()))
+        heard = [(AudioChunk, "audio", self._take_audio, reliable(100)),
+                 (Image, "image_raw", self._take_image, reliable(RECORD_DEPTH if recording else 10)),
+                 (AudioChunk, "audio_end", self._take_end, latched())]  # fmt: skip
+        try:
+            for one in heard if recording else heard[:2]:
+                self._subscriptions_made.append(self.subscribe(*one))
+        except UserError:
+            self.deactivate()
+            raise
 
     def deactivate(self) -> None:
         for subscription in self._subscriptions_made:

@@ -62,6 +62,8 @@ class WindowSink:
         self._loudspeaker.service(time.monotonic_ns())
 
     def hear(self, samples: np.ndarray, media_time_ns: int) -> None:
+        if self._loudspeaker.status != "on":  # one that opens later begins with what is heard then
+            return
         with self._lock:
             self._chunks.append(samples)
 

@@ -8,7 +8,7 @@ DEAF_S = 2.0  # an open device that moves no block for so long is lost (an unplu
 
 
 def load_sounddevice() -> ModuleType:
-    """The module sounddevice, with its list of devices read afresh.
+    """The module sounddevice, with its list of devices read afresh; while it reads, it keeps the process's stderr shut.
 
     Raises:
         ImportError, OSError: PortAudio is missing.

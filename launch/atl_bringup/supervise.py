@@ -131,7 +131,7 @@ class Supervisor:
             self._say(name, line.decode(errors="replace").rstrip())
 
     def _say(self, name: str, text: str) -> None:
-        with suppress(OSError):  # a full disk, a reader that is gone: the face goes on
+        with suppress(OSError, ValueError):  # a full disk, a reader that is gone, a letter it lacks: the face goes on
             print(f"{name:<{self._width}} | {text}", file=self._output, flush=True)
 
     async def _stop_all(self) -> None:

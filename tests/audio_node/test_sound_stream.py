@@ -169,6 +169,17 @@ def test_interrupting_a_file_tells_its_end_in_its_own_stream():
     assert (end.stream_id, end.samples) == (3, 51 * 320) and stream.stream_id == 4
 
 
+def test_a_file_that_is_interrupted_before_anybody_hears_it_ends_where_the_stream_begins():
+    stream = SoundStream(FileLike(1000), first_stream_id=3)
+    stream.held = True
+    stream.interrupt()
+    assert stream.pull(1000 * MS) == [] and stream.take_end() is None
+    stream.held = False
+    chunks = stream.pull(2000 * MS)
+    end = stream.take_end()
+    assert chunks[0].stream_id == end.stream_id and 0 <= end.media_time_ns - chunks[0].media_time_ns <= 40 * MS
+
+
 def test_a_microphone_goes_on_after_an_interrupt_with_fresh_sound():
     queue = LiveQueue(backlog_limit=10, cushion=1)
     stream = SoundStream(queue)

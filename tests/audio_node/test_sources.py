@@ -114,6 +114,25 @@ def test_after_a_pause_an_interrupted_sender_is_heard_again():
     assert heard(source) == 5
 
 
+def test_a_voice_that_never_pauses_is_told_why_it_is_not_heard():
+    source, told = TopicSource(), []
+    send(source, 1, 0, 10, 0)
+    source.interrupt()
+    for number in range(10, 260):
+        send(source, 1, number, 1, number * SECOND_NS // 50)
+        source.service(number * SECOND_NS // 50)
+        told.append(source.problem)
+    assert heard(source) == 0 and told[100] == "" and "interrupted" in told[-1]
+    source.service(10 * SECOND_NS)
+    assert source.problem == ""
+
+
+def test_of_a_live_voice_a_long_message_is_heard_whole():
+    source = TopicSource(backlog_s=0.1)
+    source.push(1, 0, 16000, np.full(4800, 9000, np.int16), 0)  # 300 ms
+    assert heard(source) == 15 and source.lost == 0
+
+
 def test_a_live_voice_is_not_late_for_good_and_outlives_an_interrupt():
     source = TopicSource(backlog_s=0.2)
     send(source, 1, 0, 100, 0)  # while somebody else spoke

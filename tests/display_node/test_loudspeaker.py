@@ -141,3 +141,14 @@ def test_a_device_that_opens_after_the_end_is_given_back(system):
     gate.set()
     speaker._worker.join(5)
     assert system.streams[0].closed
+
+
+def test_a_sound_system_that_hangs_is_not_waited_for(speaker, system, monkeypatch):
+    monkeypatch.setattr("atl_display_node.loudspeaker.CLOSE_S", 0.05)
+    assert serve(speaker, 0, 5) is not None
+    hangs = threading.Event()
+    system.streams[0].close = lambda ignore_errors: hangs.wait(10)
+    began = time.monotonic()
+    speaker.close()
+    assert time.monotonic() - began < 5
+    hangs.set()

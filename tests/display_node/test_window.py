@@ -81,9 +81,28 @@ def test_a_loudspeaker_that_comes_and_goes_is_told(window):
     assert window.figures()["sound"].startswith("off") and "was lost" in window.warning
 
 
-def test_sound_that_fell_behind_catches_up(window):
-    """A callback that came late leaves a backlog, which must not stay for good; one chunk in reserve may."""
+@pytest.fixture
+def sounding(window, monkeypatch):
+    """A window whose loudspeaker is on."""
+    window._loudspeaker.close()
+    on = SimpleNamespace(status="on", latency_s=0.0, lost=False, close=lambda: None)
+    monkeypatch.setattr(window, "_loudspeaker", on)
+    return window
+
+
+def test_a_loudspeaker_that_comes_later_begins_with_what_is_heard_then(sounding):
     out = bytearray(640)
+    sounding._loudspeaker.status = "off: not yet"
+    sounding.hear(np.full(320, 1, np.int16), 0)
+    sounding._loudspeaker.status = "on"
+    sounding.hear(np.full(320, 2, np.int16), 0)
+    sounding._play(out, 320, None, None)
+    assert set(np.frombuffer(out, np.int16)) == {2}
+
+
+def test_sound_that_fell_behind_catches_up(sounding):
+    """A callback that came late leaves a backlog, which must not stay for good; one chunk in reserve may."""
+    window, out = sounding, bytearray(640)
     for n in range(6):
         window.hear(np.full(320, n, np.int16), 0)
     heard = []
@@ -97,14 +116,14 @@ def test_sound_that_fell_behind_catches_up(window):
     assert window.figures()["sound_lag_ms"] == 40
 
 
-def test_the_loudspeaker_gets_the_sound_in_order(window):
+def test_the_loudspeaker_gets_the_sound_in_order(sounding):
     for n in range(3):
-        window.hear(np.full(320, n, np.int16), 0)
+        sounding.hear(np.full(320, n, np.int16), 0)
     out = bytearray(640)
     for n in range(3):
-        window._play(out, 320, None, None)
+        sounding._play(out, 320, None, None)
         assert set(np.frombuffer(out, np.int16)) == {n}
-    window._play(out, 320, None, None)
+    sounding._play(out, 320, None, None)
     assert not any(out)
 
 
