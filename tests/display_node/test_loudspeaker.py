@@ -121,14 +121,15 @@ def test_what_is_not_installed_is_not_tried_again(speaker, system, error, word):
     assert system.loads == 1 and word in speaker.status and not speaker.lost
 
 
-def test_a_sound_system_that_hangs_blocks_nobody():
+def test_a_sound_system_that_hangs_blocks_nobody(system):
     answers = threading.Event()
-    speaker = Loudspeaker(lambda *_: None, lambda: answers.wait(20))
+    speaker = Loudspeaker(lambda *_: None, lambda: (answers.wait(20), system.load())[-1])
     before = time.monotonic()
     for step in range(100):
         speaker.service(step * S)
     assert time.monotonic() - before < 0.5
     answers.set()
+    speaker.close()
 
 
 def test_a_device_that_opens_after_the_end_is_given_back(system):
