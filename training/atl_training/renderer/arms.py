@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from atl_diffusion_node.runtime import memory_shapes
 from atl_diffusion_node.unet import GUIDE_CHANNELS, GuidedUNet, identity_shapes
@@ -26,6 +25,7 @@ from atl_training.renderer.batches import BATCH, Segments
 from atl_training.renderer.judge import LOOK, drawn, validate
 from atl_training.renderer.net import Renderer, Variation
 from atl_training.tool import run_tool
+from atl_training.weights import load_weights
 
 BASE = "base"
 ARMS = {
@@ -113,7 +113,7 @@ def row_of(run: Path, data: list[Path], evaluations: tuple[int, ...]) -> dict:
     asked = last["arguments"]
     net = Renderer(Variation(asked["noise"], *(not asked[name] for name in ("no_warp", "no_rasters")), asked["pooled"],
                              not asked["no_flow"]))  # fmt: skip
-    net.load_state_dict(load_file(weights))
+    load_weights(net, weights)
     figures = {}
     for pack in data:
         held = Segments([pack / "val"])

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from atl_diffusion_node.runtime import INT8, WINDOWS, OnnxRuntime, OpenVinoRuntime, Runtime, memory_shapes
 from atl_diffusion_node.unet import identity_shapes
 from atl_training.renderer.net import Renderer
 from atl_training.tool import run_tool
+from atl_training.weights import load_weights
 
 LEAST_DB = {"f32": 80.0, "bf16": 35.0, "int8": 30.0}
 """Tolerance of each precision: what a runtime computes may differ from torch's float32 by a power that is so much below
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of both views")
     arguments = parser.parse_args()
     net, kept = Renderer(), arguments.out / arguments.view / "renderer.safetensors"
-    net.load_state_dict(load_file(arguments.weights))
+    load_weights(net, arguments.weights)
     export(net, arguments.out, arguments.view)
     if arguments.weights.resolve() != kept.resolve():
         shutil.copyfile(arguments.weights, kept)

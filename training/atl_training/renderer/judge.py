@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 
 from atl_diffusion_node.bridge import sample
 from atl_diffusion_node.views import VIEWS, View
 from atl_training.renderer.batches import Batch, Segments
 from atl_training.renderer.net import Renderer, start
 from atl_training.tool import run_tool
+from atl_training.weights import load_weights
 
 LOOK, MOST = 24, 200  # segments that are judged while training, and by this command: neighbours are of one clip
 
@@ -81,7 +81,7 @@ def main() -> None:
     result: dict = {}
     for path in arguments.weights:
         net = Renderer()
-        net.load_state_dict(load_file(path))
+        load_weights(net, path)
         for folder in arguments.data:
             val = Segments([folder / "val"])
             result.setdefault(str(path), {})[str(folder)] = {
