@@ -17,7 +17,8 @@ INTRODUCTION = """
 --json arms.json`: each arm trained anew for
 {steps} steps ({frames} frames seen) on the face's view, without the critic, on one thread; judged at one evaluation a frame
 on held-out segments with the moving average of its weights. That is a small part of what the shipped networks were trained
-for: it compares, and doesn't tell what they reach. All of it, the paper's way below too, was trained by commit 24bbf81.
+for: it compares, and doesn't tell what they reach. All of it, the paper's way below too, was trained while the commits from
+24bbf81 to b4fdf3b were made, which changed nothing of how these networks learn.
 `pack_grid` is held out by clip, `pack_turn2` by person: the studio's, whose heads turn far ("Turned heads", above). "Against
 base" are differences of means over the sets, in dB; {seeds}
 """

@@ -74,9 +74,9 @@ SPEED = """
 `atl bench --viewer --reference --seconds {seconds:.0f} --json docs/bench.json` and `atl bench --avx2 --seconds
 {avx2_seconds:.0f} --json docs/bench-avx2.json` (AVX-512 and bfloat16 switched off for OpenVINO, OpenCV and NumPy, as on a robot).
 **Machines that call themselves AMD EPYC differ by half and more; this is one of the slower.** Runs differ, too: the reference
-drew as much in torch here when the same networks drew 60.3 frames/s (commit 761019d; 49.4 without AVX-512). The landmark stage's
-real-time factor is from 0.018 to 0.030 here from one run to the next (`bench.bench_landmarks`, ten runs): the aim of 0.02 is met
-for sure by faster machines alone ("Sound to landmarks").
+drew as much in torch here when the same networks drew 60.3 frames/s (commit 761019d); without AVX-512, those of commit 103e2ac,
+which are of the same size, drew 49.4. The landmark stage's real-time factor is from 0.018 to 0.033 here from one run to the next
+(`bench.bench_landmarks`, ten runs): the aim of 0.02 is met for sure by faster machines alone ("Sound to landmarks").
 Latency: from the arrival of the last sample that a frame needs (its 40 ms and 80 ms of look-ahead) to the arrival of the
 frame. The viewer's decoder runs on the same two cores.
 """
