@@ -28,10 +28,12 @@ import yaml
 from atl_bringup.compare import table
 from atl_bringup.graph import default_speech
 from atl_bringup.reference import ROUNDS, Reference, network_cost
+from atl_bringup.streams import bench_streams
 from atl_diffusion_node.portrait import Portrait, default_portrait_path, load_portrait
 from atl_diffusion_node.process import prepare_process
 from atl_diffusion_node.renderer import FaceRenderer
-from atl_diffusion_node.runtime import DATA, FACE_SIZE, OpenVinoRuntime, make_runtime
+from atl_diffusion_node.runtime import DATA, FACE_SIZE, Runtime, make_runtime
+from atl_diffusion_node.runtime import DEVICES as RENDERERS
 from atl_diffusion_node.views import VIEWS
 from atl_evaluation.provenance import host
 from atl_face.errors import UserError
@@ -61,6 +63,8 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser("bench", help="measure renderer and graph on this machine", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each graph run (0: the renderer alone)")
     parser.add_argument("--threads", type=int, default=2, help="that draw")
+    parser.add_argument("--device", choices=RENDERERS, default="cpu", help="where the renderer computes, as the diffusion node's")
+    parser.add_argument("--streams", type=int, nargs="+", metavar="N", help="also so many avatars at once; on a GPU in batches")
     parser.add_argument("--viewer", action="store_true", help="also with one WebRTC viewer")
     parser.add_argument("--avx2", action="store_true", help="as on a processor without AVX-512 and bfloat16")
     parser.add_argument("--reference", action="store_true", help="also a network of the paper's size (needs torch)")
@@ -75,20 +79,25 @@ def main(chosen: argparse.Namespace) -> int:
     if chosen.avx2:
         if AVX2.items() - os.environ.items():  # once more, before the libraries are loaded; for the graph's processes too
             os.execve(sys.executable, [sys.executable, "-m", "atl_bringup.cli", *sys.argv[1:]], os.environ | AVX2)
+    runtime = make_runtime(chosen.device, chosen.threads)  # now: it may not be here
+    if chosen.streams and min(chosen.streams) < 1:
+        raise UserError("--streams takes numbers of 1 or more.", "no_streams")
     result = {"machine": host(), "landmark": bench_landmarks()}
     reference = Reference(chosen.threads) if chosen.reference else None
-    result["renderer"] = bench_renderer(OpenVinoRuntime(chosen.threads), reference)
+    result["renderer"] = bench_renderer(runtime, reference)
     if reference:
         result["reference"] = reference.figures()
         for key in ("torch", "runtime"):
             result["renderer"][f"vs_paper_{key}"] = round(result["renderer"]["fps"] / result["reference"][key]["fps"], 1)
+    if chosen.streams:
+        result["streams"] = bench_streams(runtime, *spoken(), chosen.streams)
     result["precisions"] = bench_precisions(chosen.threads, ("cpu",) if chosen.avx2 else DEVICES)
     result["start"] = bench_start(chosen.threads)
     result["asked"] = asked(result)
     if chosen.seconds:
         for display in ("none", "web") if chosen.viewer else ("none",):
             key = "graph_with_viewer" if display == "web" else "graph"
-            result[key] = bench_graph(chosen.seconds, display, chosen.threads)
+            result[key] = bench_graph(chosen.seconds, display, chosen.threads, chosen.device)
     tell(result)
     if chosen.json:
         chosen.json.write_text(json.dumps(result, indent=1))
@@ -129,7 +138,7 @@ def spoken() -> tuple[Portrait, Iterator[np.ndarray]]:
     return portrait, cycle([f.points for f in stream.push(read_audio(default_speech()))])
 
 
-def bench_renderer(runtime: OpenVinoRuntime, reference: Reference | None = None, frames: int = 400) -> dict[str, object]:
+def bench_renderer(runtime: Runtime, reference: Reference | None = None, frames: int = 400) -> dict[str, object]:
     """The renderer alone: 512x512 output, the shipped portrait and speech; everything but publishing.
 
     The face's crop is warped at 256x256; the network draws all of it at half that size, and the mouth at its own (`views.py`).
@@ -230,14 +239,14 @@ def asked(result: dict) -> list[dict[str, object]]:
             for what, sign, bound, value in lines if value is not None]  # fmt: skip
 
 
-def bench_graph(seconds: float, display: str, threads: int) -> dict[str, object]:
+def bench_graph(seconds: float, display: str, threads: int, device: str = "cpu") -> dict[str, object]:
     """The whole graph through `atl run`, watched by an observer process; with `web`, by a WebRTC viewer too."""
     with tempfile.TemporaryDirectory() as folder:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         params = Path(folder, "bench.yaml")
-        values = {"diffusion": {"threads": threads}, "display": {"port": port}}
+        values = {"diffusion": {"threads": threads, "device": device}, "display": {"port": port}}
         params.write_text(yaml.safe_dump({f"/**/{k}": {"ros__parameters": v} for k, v in values.items()}))
         environment = os.environ | {"ROS_DOMAIN_ID": str(120 + os.getpid() % 80)}
         out = Path(folder, "seen.json")
@@ -304,6 +313,9 @@ def tell(result: dict) -> None:
         print(f"  {name:8} {figures}")
     print(table(("renderer, whole, in turns", "frames/s", "p50 ms", "p99 ms"), [
         (name, row["fps"], row["p50_ms"], row["p99_ms"]) for name, row in result["precisions"].items()]))  # fmt: skip
+    if "streams" in result:
+        print(table(("avatars at once", "runtime", "frames/s", "of each", "p50 ms", "p99 ms", "network", "rest", "holds 25"), [
+            [*list(row.values())[:-1], "yes" if row["holds"] else "no"] for row in result["streams"]]))  # fmt: skip
     print(f"start-up: {result['start']}")
     print(table(("what", "asked", "is", "met"), [(*list(row.values())[:3], "yes" if row["met"] else "no")
                                                  for row in result["asked"]]))  # fmt: skip

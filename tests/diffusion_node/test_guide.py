@@ -36,6 +36,20 @@ def test_the_mask_has_subpixel_resolution():
     assert not np.allclose(guide_mask(POINTS, 32), guide_mask(POINTS + 0.1 / 32, 32), atol=1e-4)
 
 
+def test_the_mask_is_differentiable_in_the_points():
+    """A point walks two pixels in steps of a hundredth: every slope is near the ones before and after it, and they aren't 0."""
+    pixel, size = 1 / 128, 128
+    masks = []
+    for step in range(201):
+        points = POINTS.copy()
+        points[8, 0] += step * pixel / 100  # the chin: the mask's maximum, by which it is normalised, is the mouth's
+        masks.append(guide_mask(points, size).astype(np.float64))
+    slopes = np.diff(masks, axis=0) * 100  # a pixel
+    largest = np.abs(slopes).max()
+    assert 0.005 < largest < 0.1
+    assert np.abs(np.diff(slopes[::10], axis=0)).max() < 0.05 * largest, "no jumps where a point crosses into another pixel"
+
+
 def test_the_mouth_is_where_most_noise_is():
     mask = guide_mask(POINTS, 128)
     mouth, cheek = POINTS[48:68].mean(0), (POINTS[3] + POINTS[48]) / 2

@@ -7,10 +7,11 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from atl_bringup import bench  # noqa: E402
+from atl_bringup import bench, streams  # noqa: E402
 from atl_bringup.bench import asked, bench_precisions, bench_start, percentiles, speed_table, with_rate  # noqa: E402
 from atl_bringup.cli import main  # noqa: E402
 from atl_bringup.observe import counted, dropped, latencies, rate  # noqa: E402
+from atl_diffusion_node.runtime import OpenVinoRuntime  # noqa: E402
 from atl_face.errors import UserError  # noqa: E402
 
 MS = 1_000_000
@@ -47,6 +48,25 @@ def test_a_pause_between_two_streams_is_no_drop_and_its_end_no_latency(pause_ms)
     del frames[(pause_ms + 400) * MS], frames[1600 * MS]
     assert dropped(frames, audio) == 2
     assert rate([at for *_, at in audio]) == 50 and rate([1.0]) is None and rate([]) is None
+
+
+def test_avatars_at_once_are_timed_and_a_device_that_is_not_here_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(streams, "WARM_UP", 1)
+    monkeypatch.setattr(streams, "FRAMES", 4)
+    one, two = streams.bench_streams(OpenVinoRuntime(1), *bench.spoken(), [1, 2])
+    for row, count in ((one, 1), (two, 2)):
+        assert row["streams"] == count and row["fps_all"] == pytest.approx(count * row["fps_each"], abs=0.2)
+        assert row["network_ms"] + row["rest_ms"] <= 1.01 * row["p99_ms"] and row["holds"] == (row["fps_each"] >= 25)
+    assert two["runtime"] == f"{one['runtime']} x2"
+    monkeypatch.setattr(sys, "argv", ["atl", "bench", "--seconds", "0", "--streams", "0"])
+    assert main() == 2 and "1 or more" in capsys.readouterr().err
+
+    def absent(*_):
+        raise UserError("No CUDA device can be used here.", "no_cuda")
+
+    monkeypatch.setattr(bench, "make_runtime", absent)
+    monkeypatch.setattr(sys, "argv", ["atl", "bench", "--device", "cuda"])
+    assert main() == 2 and "No CUDA device" in capsys.readouterr().err
 
 
 def test_percentiles_and_rate():
