@@ -21,6 +21,7 @@ from atl_diffusion_node.unet import GUIDE_CHANNELS, GuidedUNet, identity_shapes
 from atl_diffusion_node.views import FACE, VIEWS
 from atl_evaluation.provenance import host, sha256_of
 from atl_face.errors import UserError
+from atl_training.checkpoint import load_checkpoint
 from atl_training.renderer.batches import BATCH, Segments
 from atl_training.renderer.judge import LOOK, drawn, validate
 from atl_training.renderer.net import Renderer, Variation
@@ -99,7 +100,7 @@ def train(data: list[Path], run: Path, steps: int, options: tuple[str, ...]) -> 
     looked = {name for name in json.loads(metrics.read_text()) if name.endswith(FACE.name)} if metrics.exists() else set()
     if looked and looked != {f"{pack.name}, {FACE.name}" for pack in data}:
         raise UserError(f"{run} holds a run on other data: choose another --out.")
-    if not last.exists() or torch.load(last)["step"] != steps:
+    if not last.exists() or load_checkpoint(last)["step"] != steps:
         print(f"training {run.name}", flush=True)
         if code := subprocess.run(command(data, run, steps, options), check=False).returncode:
             raise UserError(f"The training of {run.name} ended with exit code {code}; what was wrong is said above.")
@@ -109,7 +110,7 @@ def train(data: list[Path], run: Path, steps: int, options: tuple[str, ...]) -> 
 def row_of(run: Path, data: list[Path], evaluations: tuple[int, ...]) -> dict:
     """An arm's line: SHA-256 of its weights, minutes that it trained, and by pack and number of evaluations what `validate`
     tells, and `change`."""
-    last, weights = torch.load(run / "last.pt"), run / "renderer.safetensors"
+    last, weights = load_checkpoint(run / "last.pt"), run / "renderer.safetensors"
     asked = last["arguments"]
     net = Renderer(Variation(asked["noise"], *(not asked[name] for name in ("no_warp", "no_rasters")), asked["pooled"],
                              not asked["no_flow"]))  # fmt: skip
