@@ -7,10 +7,21 @@ the portrait is first warped to the landmarks, W = warp(I), and the path from st
     x_s = (1 - s) * x_0 + s * x_1,    s in [0, 1]: the noise's covariance is M^2 s^2, largest at the mouth
 
 so that s = 1 is the start and s = 0 the frame. The network predicts x_0 from x_s (as a change of W, which a residual flow has
-moved on before: x0_hat = moved(W, flow) + change, see `unet.py`); a step from s to t < s keeps the
-noise that is left (the deterministic DDIM step of this bridge):
+moved on before: x0_hat = moved(W, flow) + change, see `unet.py`), and not the noise: x_0 = (x_s - s x_1) / (1 - s) is 0 / 0 at
+s = 1, where one evaluation begins. A step from s to t < s: given x_0, x_s tells x_1 = (x_s - (1 - s) x_0) / s, and
+between(x_0, x_1, t) of that is
 
     x_t = (t / s) * x_s + (1 - t / s) * x0_hat
+
+which keeps the noise that is left: the deterministic step (DDIM's, Song, Meng, Ermon 2021, section 4.1) of this bridge. Where
+x0_hat is right, any number of steps ends in the same frame: the path is straight, so one may do. It is a residual shift (Yue,
+Wang, Loy, "ResShift", NeurIPS 2023, section 3.1, where the shift is from a picture to a worse one) whose noise has a place.
+
+Training minimises E d(x_0, x0_hat(x_s, s)) for d of `atl_training.renderer.losses`, at s = 1 in most segments (the only time
+that one evaluation sees) and at s ~ U(0, 1) in the others. What a second evaluation is given at run time isn't between(x_0,
+x_1, s) of the true frame but of the network's own first answer; half of these steps are begun from that
+(`atl_training.renderer.net.states`), so that it learns to mend its own errors. What that is worth, and that further
+evaluations gain next to nothing: docs/results.md, the ablation.
 """
 import numpy as np
 

@@ -21,12 +21,21 @@ from atl_face.topology import (
 MASK_SIGMA = 4.0 / 128  # crop sides; the paper's Gaussian kernel of 25 at 128 px (its CREMA-D setting) has sigma 4.1 px
 MASK_FLOOR = 0.1  # the paper's: a little noise everywhere, so that no pixel is beyond change
 MOUTH_WEIGHT = 3.0  # of each of the mouth's points: together they weigh somewhat more than all others (60 : 48)
-POINT_WEIGHT = np.ones(68, np.float32)
-POINT_WEIGHT[MOUTH] = MOUTH_WEIGHT
 _LINES = ((JAW, False), (BROW_RIGHT, False), (BROW_LEFT, False), (NOSE, False), (EYE_RIGHT, True), (EYE_LEFT, True))
 
 
-def guide_mask(points: np.ndarray, size: int, place: tuple[slice, slice] = (slice(None), slice(None))) -> np.ndarray:
+def point_weights(mouth: float = MOUTH_WEIGHT) -> np.ndarray:
+    """How much each landmark weighs in the mask, (68,) float32: 1, and `mouth` each of the mouth's."""
+    weights = np.ones(68, np.float32)
+    weights[MOUTH] = mouth
+    return weights
+
+
+POINT_WEIGHT = point_weights()
+
+
+def guide_mask(points: np.ndarray, size: int, place: tuple[slice, slice] = (slice(None), slice(None)),
+               weights: np.ndarray = POINT_WEIGHT) -> np.ndarray:  # fmt: skip
     """The guide-noise mask M of a frame: where the landmarks are, noise may change the picture.
 
     M(u) = f + (1 - f) * g(u) / max g,   g(u) = sum_i w_i exp(-|u - p_i|^2 / (2 sigma^2))
@@ -38,6 +47,7 @@ def guide_mask(points: np.ndarray, size: int, place: tuple[slice, slice] = (slic
         points: (68, 2|3) crop coordinates.
         size: pixels of the crop's side.
         place: rows and columns wanted; the mouth is among them, so that the largest g of all is (its points weigh most).
+        weights: w, (68,).
 
     Returns:
         (size, size) float32 in [f, 1], or the part of it.
@@ -46,7 +56,7 @@ def guide_mask(points: np.ndarray, size: int, place: tuple[slice, slice] = (slic
     xy = np.asarray(points, np.float32)[:, :2]
     along_y, along_x = (np.exp(-((grid[part] - xy[:, i : i + 1]) ** 2) / (2 * MASK_SIGMA**2))
                         for part, i in zip(place, (1, 0), strict=True))  # (68, rows), (68, columns)  # fmt: skip
-    g = (along_y * POINT_WEIGHT[:, None]).T @ along_x
+    g = (along_y * weights[:, None]).T @ along_x
     return MASK_FLOOR + (1 - MASK_FLOOR) * g / max(float(g.max()), 1e-6)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from atl_diffusion_node.guide import guide_mask, rasters
+from atl_diffusion_node.guide import POINT_WEIGHT, guide_mask, rasters
 from atl_diffusion_node.runtime import FACE_SIZE, MOUTH_WINDOW, WINDOWS
 
 BELOW_MOUTH = 0.04  # crop sides from the mouth's corners down to the middle of its view: a jaw opens downwards
@@ -54,9 +54,9 @@ class View:
         rows, columns = (slice(part.start // 2, part.stop // 2) for part in self.place(points))
         return rasters(points, self.size // 2)[rows, columns].astype(np.float32) / 255.0
 
-    def mask(self, points: np.ndarray) -> np.ndarray:
+    def mask(self, points: np.ndarray, weights: np.ndarray = POINT_WEIGHT) -> np.ndarray:
         """The guide-noise mask in it, (H, W) float32."""
-        return guide_mask(points, self.size, self.place(points))
+        return guide_mask(points, self.size, self.place(points), weights)
 
 
 FACE, MOUTH = (View(name, window, name == "mouth") for name, window in WINDOWS.items())

@@ -80,9 +80,8 @@ def _finder():
     return _solutions()[1].FaceDetection(model_selection=1, min_detection_confidence=0.4)
 
 
-def _points(face, width: int, height: int) -> np.ndarray:
-    points = np.array([(p.x * width, p.y * height, p.z * width) for p in face.landmark], np.float64)
-    return points[IBUG_OF_FACEMESH]
+def _vertices(face, width: int, height: int) -> np.ndarray:
+    return np.array([(p.x * width, p.y * height, p.z * width) for p in face.landmark], np.float64)
 
 
 def find_face(picture: np.ndarray) -> np.ndarray:
@@ -146,7 +145,8 @@ def _faces(mesh, picture: np.ndarray) -> np.ndarray:
         by, bx = int(pad * picture.shape[0]), int(pad * picture.shape[1])
         padded = cv2.copyMakeBorder(picture, by, by, bx, bx, cv2.BORDER_REPLICATE) if pad else picture
         if found := mesh.process(np.ascontiguousarray(padded)).multi_face_landmarks:
-            return np.array([_points(f, padded.shape[1], padded.shape[0]) - (bx, by, 0) for f in found])
+            faces = np.array([_vertices(f, padded.shape[1], padded.shape[0]) for f in found])
+            return faces[:, IBUG_OF_FACEMESH] - (bx, by, 0)
     return np.zeros((0, 68, 3))
 
 
@@ -180,13 +180,18 @@ class FaceTracker:
 
     def __call__(self, picture: np.ndarray) -> np.ndarray | None:
         """(68, 3) pixels of the face in an RGB frame (H, W, 3) uint8, or None where none is seen."""
+        vertices = self.vertices(picture)
+        return None if vertices is None else vertices[IBUG_OF_FACEMESH]
+
+    def vertices(self, picture: np.ndarray) -> np.ndarray | None:
+        """The same of all of FaceMesh's vertices, (478, 3): they reach from the hairline to the chin."""
         picture = np.ascontiguousarray(picture)
         if not self._has_begun:
             with _quiet():  # it loads its networks with the first picture
                 self._mesh.process(picture)  # this answer is its detector's; the second is settled
             self._has_begun = True
         found = self._mesh.process(picture).multi_face_landmarks
-        return _points(found[0], picture.shape[1], picture.shape[0]) if found else None
+        return _vertices(found[0], picture.shape[1], picture.shape[0]) if found else None
 
     def close(self):
         self._mesh.close()

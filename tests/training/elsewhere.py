@@ -29,7 +29,7 @@ class Elsewhere(TorchDispatchMode):
         self.autocasts: Counter[str] = Counter()
 
     def patched(self, monkeypatch) -> "Elsewhere":
-        """torch's autocast refuses THERE, so it is noted and does nothing; `torch.tensor` would leave what it makes there empty."""
+        """torch's autocast refuses THERE: it is noted and does nothing. `torch.tensor` would make an empty one: it is copied."""
         tensor = torch.tensor
         monkeypatch.setattr(torch, "autocast", lambda device, *_, **__: self.autocasts.update([device]) or nullcontext())
         monkeypatch.setattr(torch, "tensor", lambda *data, device=None, **how: tensor(*data, **how).to(device or HERE))

@@ -28,7 +28,7 @@ from atl_training.device import CPU, choose_device, join_processes, on_device  #
 from atl_training.landmarks import train as landmarks  # noqa: E402
 from atl_training.landmarks.data import Batches, load_shards  # noqa: E402
 from atl_training.landmarks.encoders import LogMel  # noqa: E402
-from atl_training.renderer import batches, net, paper  # noqa: E402
+from atl_training.renderer import batches, paper  # noqa: E402
 from atl_training.renderer import train as renderer  # noqa: E402
 from atl_training.renderer.batches import Segments  # noqa: E402
 from atl_training.renderer.judge import pictures, validate  # noqa: E402
@@ -187,12 +187,11 @@ def test_what_stands_in_for_cuda_is_as_strict():
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
-def test_a_renderer_is_trained_there_as_on_the_cpu_and_goes_on_on_either(packed, tmp_path, there, view, monkeypatch):
-    monkeypatch.setattr(net, "START_SHARE", 0.3)
-    monkeypatch.setattr(net, "OWN_SHARE", 1.0)  # the network's own answers are bridged from
+def test_a_renderer_is_trained_there_as_on_the_cpu_and_goes_on_on_either(packed, tmp_path, there, view):
     parser = renderer.argparse.ArgumentParser()
     renderer.add_arguments(parser)
-    arguments = parser.parse_args(["--data", str(packed), "--out", str(tmp_path), "--view", view.name, "--steps", "4"])
+    own = "--start-share", "0.3", "--own-share", "1"  # the network's own answers are bridged from
+    arguments = parser.parse_args(["--data", str(packed), "--out", str(tmp_path), "--view", view.name, "--steps", "4", *own])
     segments, held = Segments([packed / "train"]), Segments([packed / "val"])
     drawn = [segments.batch([k, k + 1], view, np.random.default_rng(k), frames=2) for k in range(3)]
 

@@ -1,14 +1,19 @@
 """The landmark stage's report: every figure has a known case."""
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from atl_face.emotion import LABELS
+from atl_face.topology import SPEECH
+from atl_landmark_node.face_model import PortraitFace, average_neutral
 from atl_training.corpus.speech import LEVEL
 from atl_training.figures import with_interval
 from atl_training.landmarks.judge import energy_jaw, points_of
-from atl_training.landmarks.report import sounds
+from atl_training.landmarks.report import on_people, sounds
 from atl_training.landmarks.report.baselines import names_at_frames, nearest_viseme
-from atl_training.landmarks.report.clips import mean_face
+from atl_training.landmarks.report.clips import DraftClip, mean_face
 from atl_training.landmarks.report.closures import closures
 from atl_training.landmarks.report.figures import of_motion, signed_gap
 
@@ -46,6 +51,31 @@ def test_the_mean_face_forgets_where_the_head_is():
     turned = smile @ np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]) * 2 + 30
     moved = mean_face(np.repeat(turned[None], 30, axis=0), neutral)
     assert moved[[48, 54], 1] == pytest.approx([-0.05, -0.05], abs=2e-3) and np.abs(moved[:48]).max() < 2e-3
+
+
+def test_people_are_judged_on_their_own_faces_wherever_head_and_camera_are(monkeypatch):
+    """A stage that answers the truth in another pose is perfect, one that keeps its mouth shut isn't; emotions have no say."""
+    roll = np.radians(20)
+    camera = 90 * np.array([[np.cos(roll), np.sin(roll), 0], [-np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
+    neutral = average_neutral() @ camera + 50
+    visemes = np.array(["aa", "PP", "E", "aa", "sil", "O"] * 10)
+    face, weights = PortraitFace(neutral), np.zeros((60, 52))
+    weights[:, SPEECH] = nearest_viseme(visemes)
+    rotations = 0.2 * np.sin(np.arange(180)).reshape(60, 3)
+    landmarks = np.stack([face.points(w, turn, turn) for w, turn in zip(weights, rotations, strict=True)])
+    clip = DraftClip("k", np.zeros(60 * 640, np.float32), weights[:, SPEECH], np.array(["pau", "p"] * 30), visemes, "rules", "en",
+                     "piper/joe", "neutral", 0, landmarks, neutral, None)  # fmt: skip
+    made = [SimpleNamespace(points=face.points(w, -turn)) for w, turn in zip(weights, rotations, strict=True)]
+    monkeypatch.setattr(on_people, "landmarks_of", lambda *_: made)
+    stage = SimpleNamespace(models={"rules": None, "real": None})
+    told = on_people.on_people(stage, [clip, replace(clip, emotion="happy"), replace(clip, style="other")])
+    assert list(told) == ["rules"] and told["rules"]["clips"] == 1
+    rows = told["rules"]["rows"]
+    assert rows["ours"]["gap_r"][0] == pytest.approx(1) and rows["ours"]["m_lmd"][0] == pytest.approx(0, abs=0.01)
+    assert rows["ours"]["closures"]["closed"] == rows["nearest viseme"]["closures"]["closed"] == 100
+    monkeypatch.setattr(on_people, "landmarks_of", lambda *_: [SimpleNamespace(points=neutral)] * 60)
+    shut = on_people.on_people(stage, [clip])["rules"]["rows"]["ours"]
+    assert shut["m_lmd"][0] > 2 and shut["closures"]["false"] == 100 and shut["closures"]["closed"] == 100
 
 
 def test_names_lie_at_the_frames_middles():

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from atl_face.errors import UserError  # noqa: E402
 from atl_training.renderer import arms  # noqa: E402
 from atl_training.renderer.net import NOISES, Renderer, Variation  # noqa: E402
-from atl_training.renderer.train import add_arguments  # noqa: E402
+from atl_training.renderer.train import ASKED, add_arguments  # noqa: E402
 
 PAPER = {"still_db": 30.0, "still_mouth_db": 27.0, "warp_db": 31.0, "warp_mouth_db": 29.0, "net_db": 30.5, "net_mouth_db": 28.25,
          "net_sharpness": 0.5, "ms_per_frame": 777.0, "hours": 1.0, "steps_trained": 60, "frames_trained": 480}  # fmt: skip
@@ -38,11 +38,11 @@ def untrained(monkeypatch):
         a = asked(call)
         a.out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(a.seed)
-        net = Renderer(Variation(flow=False))
+        net = Renderer(Variation(flow=False))  # with a flow its first answers aren't the warp's
         save_file({k: v.contiguous() for k, v in net.state_dict().items()}, a.out / "renderer.safetensors")
-        told = {name: getattr(a, name) for name in ("steps", "noise", "no_warp", "no_rasters", "pooled", "no_flow")}
+        told = {name: getattr(a, name) for name in ASKED if name not in ("data", "begin")}
         torch.save({"step": a.steps, "hours": 0.25, "arguments": told}, a.out / "last.pt")
-        (a.out / "metrics.json").write_text(json.dumps({f"{pack.name}, face": {} for pack in a.data}))
+        (a.out / "metrics.json").write_text(json.dumps({"step": 1} | {f"{pack.name}, {a.view}": {} for pack in a.data}))
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(arms, "subprocess", SimpleNamespace(run=ended))
@@ -58,16 +58,20 @@ def ablation(monkeypatch, packed, folder, *options: str) -> dict:
 
 def test_commands_differ_in_what_the_arms_say(packed, tmp_path):
     runs = {name: asked(arms.command([packed], tmp_path, 1200, options)) for name, options in arms.ARMS.items()}
-    varied = {name: (a.noise, a.no_warp, a.no_rasters, a.pooled, a.no_flow) for name, a in runs.items()}
+    base = vars(runs.pop("base"))
+    varied = {name: {key: value for key, value in vars(a).items() if value != base[key]} for name, a in runs.items()}
     assert varied == {
-        "base": ("guided", False, False, False, False), "noise-uniform": ("uniform", False, False, False, False),
-        "noise-none": ("none", False, False, False, False), "no-warp": ("guided", True, False, False, False),
-        "no-rasters": ("guided", False, True, False, False), "noise-alone": ("guided", True, True, False, False),
-        "pooled": ("guided", False, False, True, False), "no-flow": ("guided", False, False, False, True)}  # fmt: skip
+        "noise-uniform": {"noise": "uniform"}, "noise-none": {"noise": "none"}, "no-warp": {"no_warp": True},
+        "no-rasters": {"no_rasters": True}, "noise-alone": {"no_warp": True, "no_rasters": True}, "pooled": {"pooled": True},
+        "no-flow": {"no_flow": True}, "landmarks-alike": {"mouth_weight": 1}, "no-own": {"own_share": 0},
+        "one-only": {"start_share": 1}}  # fmt: skip
     assert {a.noise for a in runs.values()} == set(NOISES)
     for a in runs.values():
         assert (a.steps, a.view, a.no_critic, a.seed, a.threads, a.bf16) == (1200, "face", True, 0, 1, True)
     assert asked(arms.command([packed], tmp_path, 1, ("--seed", "3"))).seed == 3
+    mouths = {name: asked(arms.command([packed], tmp_path, 1, options)) for name, options in arms.MOUTH_ARMS.items()}
+    assert {name: (a.view, a.no_critic) for name, a in mouths.items()} == {
+        "mouth": ("mouth", False), "mouth-no-critic": ("mouth", True)}  # fmt: skip
 
 
 def test_all_rows_are_in_the_file_and_on_the_page_and_what_is_done_is_kept(packed, tmp_path, monkeypatch, untrained, capsys):
@@ -75,20 +79,33 @@ def test_all_rows_are_in_the_file_and_on_the_page_and_what_is_done_is_kept(packe
     assert list(told["arms"]) == [*arms.ARMS, "base-seed1"] and told["budget"]["frames"] == 2 * 16
     evaluations = {name: list(row["figures"][packed.name]) for name, row in told["arms"].items()}
     assert evaluations == {name: ["1"] for name in told["arms"]} | {
-        "base": ["8", "4", "2", "1"], "noise-uniform": ["2", "1"], "noise-none": ["2", "1"]}  # fmt: skip
+        "base": ["8", "4", "2", "1"], "noise-uniform": ["2", "1"], "noise-none": ["2", "1"], "no-own": ["8", "2", "1"],
+        "one-only": ["2", "1"]}  # fmt: skip
     base, without_warp = (told["arms"][name]["figures"][packed.name]["1"] for name in ("base", "no-warp"))
     assert base["warp_db"] > base["still_db"] + 1 and without_warp["warp_db"] == without_warp["still_db"] == base["still_db"]
     assert base["net_db"] == base["warp_db"] and without_warp["change"] == 0 < base["change"], "first weights change nothing"
     assert all(ms > 0 for ms in told["ms_per_evaluation"].values()) and told["arms"]["base"]["minutes"] == 15
 
     before, shown = len(untrained), capsys.readouterr().out
-    assert before == 9 and "base" in shown and "evaluations" in shown
+    assert before == 14 and "base" in shown and "evaluations" in shown
     measured = []
-    monkeypatch.setattr(arms, "validate", lambda *a: measured.append(a))
-    paper = SimpleNamespace(judge_paper=lambda folder, shards, clips, steps: PAPER | {"net_db": 30.0 + 0.1 * steps})
+    monkeypatch.setattr(arms, "validate", lambda *a: measured.append(a) or PAPER)
+    judged = []
+    paper = SimpleNamespace(judge_paper=lambda folder, shards, clips, steps: judged.append(steps) or (
+        PAPER | {"net_db": 30.0 + 0.1 * steps}))  # fmt: skip
     monkeypatch.setitem(sys.modules, "atl_training.renderer.paper", paper)
-    again = ablation(monkeypatch, packed, tmp_path, "--seeds", "2", "--paper", str(tmp_path), "--shards", str(tmp_path))
-    assert again["arms"] == told["arms"] and not measured and len(untrained) == before
+    clips = SimpleNamespace(Clips=lambda *_, ours: [ours] * 12)
+    monkeypatch.setitem(sys.modules, "atl_training.renderer.paper_clips", clips)
+    (tmp_path / "paper.safetensors").touch()
+    (tmp_path / "metrics.json").write_text(json.dumps({"settings": {"frames": 32}, "recordings": 802}))
+    beside = "--seeds", "2", "--paper", str(tmp_path), "--shards", str(tmp_path), "--paper-steps", "3"
+    again = ablation(monkeypatch, packed, tmp_path, *beside)
+    assert again["arms"] == told["arms"] and again["mouth_arms"] == told["mouth_arms"]
+    assert [(most, steps) for _, held, _, most, steps in measured if held == [True] * 12] == [(12, s) for s in arms.STEPS]
+    assert len(measured) == 4 and len(untrained) == before + 1 and judged == list(arms.STEPS)
+    assert again["paper"]["ours"]["frames"] == 3 * 16
+    ablation(monkeypatch, packed, tmp_path, *beside)
+    assert judged == list(arms.STEPS), "the paper's figures of the same weights are kept"
 
     page = arms_section(again)
     assert page.count("| noise as strong everywhere |") == 3 and page.count("| the paper's way |") == 4

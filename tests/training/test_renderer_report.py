@@ -51,6 +51,16 @@ def test_the_square_is_around_the_first_frames_face_and_goes_on_beyond_the_pictu
     assert (x, y) == pytest.approx(tuple(inside[8]), abs=1)
 
 
+def test_the_judged_square_reaches_from_above_the_hairline_to_the_collar():
+    """Around FaceMesh's box; that of the 68 landmarks ends at the brows, which would stand at .14."""
+    portrait = load_portrait(default_portrait_path(), 256)
+    square = FaceCrop.of_face(portrait.picture)
+    brows, chin = square.points(portrait.transform.to_portrait(portrait.neutral[:, :2]))[[19, 8], 1]
+    assert 0.2 < brows / SIZE < 0.4 and 0.8 < chin / SIZE < 0.92
+    with pytest.raises(UserError, match="sees no face"):
+        FaceCrop.of_face(np.zeros((200, 200, 3), np.uint8))
+
+
 def test_areas_are_all_of_the_square_and_each_pixel_is_in_one(face):
     for points in (face, face * (1, 0.4)):  # the boxes of a flat face overlap
         masks = areas(points)
@@ -134,12 +144,15 @@ def test_a_clip_is_judged_in_all_ways_without_its_first_frame(face, monkeypatch)
     monkeypatch.setattr(sets, "made_in_all_ways", lambda *_: iter(made))
     monkeypatch.setattr(sets, "track", lambda frames: marks)
     monkeypatch.setattr(sets.Clip, "of", lambda sample: clip)
+    monkeypatch.setattr(sets.FaceCrop, "of_face", lambda frame: FaceCrop(marks[0]))  # the frames are noise
     sample = SimpleNamespace(facts={"speaker": "s"})
     told = sets.on_clips([sample, sample], None, None, "test", spoken=True)
     assert told["clips"] == 2 and told["people"] == 1 and "ours from sound alone" not in told["rows"]
     assert told["rows"][sets.DRAWN]["psnr"][0] == picture.PSNR_MOST and told["steady"]["flicker_ratio"][0] == 1
     assert told["rows"][sets.DRAWN]["gap_correlation"][0] == pytest.approx(1)
     lack = picture.PSNR_MOST - told["rows"][sets.WARPED]["psnr"][0]
+    close, unfiltered = (told["rows"][sets.WARPED][key][0] for key in ("psnr_close", "psnr_bilinear"))
+    assert close == told["rows"][sets.WARPED]["psnr"][0] and close >= unfiltered > 28  # here the squares are the same
     assert told["gains"]["true landmarks"]["psnr"][0] == pytest.approx(lack, abs=1e-3) and 30 < lack < 33
     assert told["gains"]["sound, true head pose"]["psnr_mouth"][0] == 0
     assert sets.HELD not in sets.on_clips([sample], None, None, "test", spoken=False)["rows"]
@@ -157,6 +170,7 @@ def test_a_frame_is_judged_among_those_that_are_turned_as_far(monkeypatch):
     made = truth + np.where(np.arange(count) >= 10, 10, 0).astype(np.uint8)[:, None, None, None]
     clip = turns.Clip("k", truth, np.stack([average_neutral() * 180] * count), np.zeros(count * 640, np.float32))
     monkeypatch.setattr(turns.Clip, "of", lambda sample: clip)
+    monkeypatch.setattr(turns.FaceCrop, "of_face", lambda frame: FaceCrop(clip.landmarks[0]))  # the frames are grey
     monkeypatch.setattr(turns, "Embedder", lambda: lambda frame: np.full(128, float(frame[0, 0, 0] > 100)))
     monkeypatch.setattr(turns, "draw", lambda *_: made)
     monkeypatch.setattr(turns, "EVERY", 2)

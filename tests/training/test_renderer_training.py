@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -84,6 +85,31 @@ def test_arms_take_away_what_they_say(held, shipped):
             other.load_state_dict(shipped.state_dict())
             assert (other.eval()(batch, x, s).whole - usual).abs().max() > 0.05
     assert not Renderer(Variation(flow=False)).unet.flow.weight.any() and Renderer().unet.flow.weight.any()
+
+
+def test_arms_vary_the_process_as_they_say(packed, held, shipped):
+    batch = held.batch([0, 0, 0, 0], FACE, None, 1)
+    alike = Segments([packed / "val"], mouth_weight=1).batch([0, 0, 0, 0], FACE, None, 1)
+    assert torch.equal(alike.target, batch.target)
+    assert alike.mask.mean() > 1.1 * batch.mask.mean(), "the rest of the face weighs more beside a lighter mouth"
+
+    def at(seed: int, variation: Variation) -> tuple:
+        net = SimpleNamespace(variation=variation)  # states asks it for nothing else where it doesn't begin from its own answer
+        return states(net, batch, torch.Generator().manual_seed(seed))
+
+    for seed in range(5):
+        x_s, s = at(seed, Variation(start_share=1))
+        assert (s == 1).all() and torch.equal(x_s, start(batch, torch.Generator().manual_seed(seed)))
+        x_s, s = at(seed, Variation(start_share=0, own_share=0))
+        x_1 = start(batch, torch.Generator().manual_seed(seed))
+        assert (s < 1).all() and torch.allclose(x_s, (1 - s) * batch.target + s * x_1, atol=1e-6)
+
+
+def test_a_seed_makes_the_same_weights(packed, tmp_path):
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        train(packed, tmp_path / name, "--steps", "2", "--seed", seed)
+    a, b, c = (load_file(tmp_path / name / "renderer.safetensors") for name in "abc")
+    assert all(torch.equal(a[key], b[key]) for key in a) and any(not torch.equal(a[key], c[key]) for key in a)
 
 
 def test_the_losses_see_what_they_are_for(held):

@@ -1,8 +1,8 @@
 """Where a training computes: the device of a process, how numbers get there, and how processes meet.
 
 Weights begin and draws are made on the CPU, whatever the device, and checkpoints are read there (`checkpoint`): a run that began
-on one device goes on on another. Only a network's own dropout is drawn where it computes. On a CPU a seeded run repeats to the
-bit; on CUDA some gradients are sums whose order isn't fixed.
+on one device goes on on another. Only a network's own dropout is drawn where it computes. Draws repeat everywhere; weights repeat
+to the bit on a CPU (but renderer.paper's), and on CUDA they can't: some gradients there are sums in no fixed order.
 """
 import argparse
 import os

@@ -1,8 +1,8 @@
 """Figures of pictures: frames that were drawn against the true ones, of the same size and in step.
 
-Frames are RGB (T, H, W, 3) uint8, decoded from no lossy file of our own. A box is x0, y0, x1, y1 in pixels, (4,) for all
-frames or (T, 4), as `atl_face.topology.face_box` and `mouth_box` give it; every pixel that it touches counts. Where the
-box is NaN (no face was seen) or holds too little of the picture, the frame's figure is NaN.
+Frames are RGB (T, H, W, 3) uint8; what is drawn comes from no lossy file (loaded film does, `shards.encode_video`). A box is x0,
+y0, x1, y1 in pixels, (4,) for all frames or (T, 4), as `atl_face.topology.face_box` and `mouth_box` give it; every pixel that it
+touches counts. Where the box is NaN (no face was seen) or holds too little of the picture, the frame's figure is NaN.
 """
 import cv2
 import numpy as np

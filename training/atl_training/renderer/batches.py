@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from atl_diffusion_node.guide import MOUTH_WEIGHT, POINT_WEIGHT, point_weights
 from atl_diffusion_node.views import View
 from atl_training.renderer.pack import ARRAYS, FRAMES
 
@@ -52,9 +53,11 @@ class Segments:
 
     Args:
         shares: how often `draw` takes a segment of each folder, in any unit; None: as often as any other segment.
+        mouth_weight: of the mouth's points in the guide-noise mask.
     """
 
-    def __init__(self, folders: list[Path], shares: list[float] | None = None):
+    def __init__(self, folders: list[Path], shares: list[float] | None = None, mouth_weight: float = MOUTH_WEIGHT):
+        self._weights = point_weights(mouth_weight)
         self._packs = [{name: np.load(f / f"{name}.npy", mmap_mode="r") for name in ARRAYS} for f in folders]
         sizes = [len(pack["portrait"]) for pack in self._packs]
         self._ends = np.cumsum(sizes)
@@ -79,14 +82,17 @@ class Segments:
         """The first `frames` of segments `chosen`, seen in a view, augmented with `rng` (None: not)."""
         columns: dict[str, list[np.ndarray]] = {n: [] for n in Batch.__annotations__ if n != "fine"}
         for index in chosen:
-            for name, array in in_view(self[index], view, rng, frames).items():
+            for name, array in in_view(self[index], view, rng, frames, self._weights).items():
                 columns[name].append(array)
         join = {n: np.concatenate(v) for n, v in columns.items()}
         return Batch(**{n: torch.from_numpy(np.ascontiguousarray(v)) for n, v in join.items()}, fine=view.fine)
 
 
-def in_view(segment: dict[str, np.ndarray], view: View, rng: np.random.Generator | None, frames: int) -> dict[str, np.ndarray]:
+def in_view(segment: dict[str, np.ndarray], view: View, rng: np.random.Generator | None, frames: int,
+            weights: np.ndarray = POINT_WEIGHT) -> dict[str, np.ndarray]:  # fmt: skip
     """The first `frames` T of a segment (arrays of `pack.ARRAYS`) in a view, augmented with `rng` (None: not).
+
+    weights: of the landmarks in the guide-noise mask.
 
     Returns: (T, C, H, W) by the names of `Batch`, but (1, C, H, W) of the portrait and its rasters.
     """
@@ -104,7 +110,8 @@ def in_view(segment: dict[str, np.ndarray], view: View, rng: np.random.Generator
     points, neutral = a["points"], a["neutral"][None]
     out = {
         "target": pixels(a["target"], points), "warped": pixels(a["warped"], points),
-        "rasters": np.stack([view.lines(p) for p in points]), "mask": np.stack([view.mask(p) for p in points])[..., None],
+        "rasters": np.stack([view.lines(p) for p in points]),
+        "mask": np.stack([view.mask(p, weights) for p in points])[..., None],
         "portrait": pixels(a["portrait"][None], neutral), "portrait_rasters": view.lines(a["neutral"])[None],
     }  # fmt: skip
     return {n: np.moveaxis(v[..., ::-1, :] if flip else v, -1, -3) for n, v in out.items()}

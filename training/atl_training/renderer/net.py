@@ -1,5 +1,7 @@
 """Both networks of the renderer as one module, and what an ablation varies around them."""
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,7 @@ from torch import nn
 
 from atl_diffusion_node.bridge import between, start_state
 from atl_diffusion_node.unet import GuidedUNet, IdentityEncoder, moved
+from atl_diffusion_node.views import VIEWS
 from atl_training.renderer.batches import Batch
 
 START_SHARE = 0.6  # of the segments are trained at s = 1, where every frame starts; the rest anywhere on the bridge
@@ -24,6 +27,8 @@ class Variation:
         rasters: whether the network sees the landmark lines; else the noise alone tells it where to draw (the paper's way).
         pooled: each level's identity is one vector, the mean of its feature map.
         flow: whether a residual flow moves the warped portrait first; the mouth's view has none (`unet.py`).
+        start_share: of the segments are trained at s = 1; with all of them, only one evaluation is taught.
+        own_share: of the steps bridge from the network's own answer; with none, from the truth alone, as plain bridges do.
     """
 
     noise: str = "guided"
@@ -31,6 +36,15 @@ class Variation:
     rasters: bool = True
     pooled: bool = False
     flow: bool = True
+    start_share: float = START_SHARE
+    own_share: float = OWN_SHARE
+
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> "Variation":
+        """What options of `renderer.train`, by their names, ask for."""
+        flow = not (asked["no_flow"] or VIEWS[asked["view"]].fine)
+        return cls(asked["noise"], not asked["no_warp"], not asked["no_rasters"], asked["pooled"], flow, asked["start_share"],
+                   asked["own_share"])  # fmt: skip
 
     def apply(self, batch: Batch) -> Batch:
         """The batch as this arm sees it."""
@@ -98,8 +112,9 @@ def start(batch: Batch, generator: torch.Generator):
 def states(net: Renderer, batch: Batch, generator: torch.Generator):
     """x_s and s (B T, 1, 1, 1) to train at: a time for each segment. The generator is the CPU's, as `start`'s."""
     x_1, count = start(batch, generator), len(batch.portrait)
-    s = torch.where(torch.rand(count, generator=generator) < START_SHARE, torch.ones(()), torch.rand(count, generator=generator))
-    own = torch.rand((), generator=generator) < OWN_SHARE and (s < 1).any()  # drawn on the CPU: nothing waits for the device
+    at_start = torch.rand(count, generator=generator) < net.variation.start_share
+    s = torch.where(at_start, torch.ones(()), torch.rand(count, generator=generator))
+    own = torch.rand((), generator=generator) < net.variation.own_share and (s < 1).any()  # the CPU's: nothing waits
     s = s.repeat_interleave(batch.frames).view(-1, 1, 1, 1).to(x_1.device, non_blocking=True)
     x_0 = batch.target
     if own:

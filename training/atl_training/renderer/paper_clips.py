@@ -60,19 +60,20 @@ class Clips:
         split: "train" or "val" (held out).
         frames: T; shorter recordings are left out, and those that are `share_alike`.
         most: take so many of the recordings, spread evenly; None: all.
+        ours: with our guide-noise mask, of every frame by itself, in place of the paper's.
 
     Raises:
         UserError: there is none; EfficientNet-Lite0 isn't installed.
     """
 
-    def __init__(self, shards: list[Path], split: str, frames: int, most: int | None = None):
+    def __init__(self, shards: list[Path], split: str, frames: int, most: int | None = None, ours: bool = False):
         found = [(shard, key) for shard in find_shards(shards) for key, facts in read_facts(shard)
                  if facts["split"] == split and facts["size"] and facts["frames"] >= frames
                  and not share_alike(facts)]  # fmt: skip
         if not found:
             raise UserError(f"The shards hold no filmed clip of {frames} frames or more in split '{split}'.")
         kept = np.linspace(0, len(found) - 1, min(most or len(found), len(found))).round().astype(int)
-        self._recordings, self._frames = [found[k] for k in kept], frames
+        self._recordings, self._frames, self._ours = [found[k] for k in kept], frames, ours
         self._warp, self._features = warper(), EfficientNetLite()
 
     def __len__(self) -> int:
@@ -91,7 +92,9 @@ class Clips:
         target = [transform.extract(picture, FACE_SIZE) for picture in pictures[at:at + count]]
         points = transform.to_crop(landmarks[at:at + count])
         piece = segment(portrait, transform.to_crop(landmarks[0]), points, target, self._warp)
-        arrays = in_view(piece, view, None, count) | {"mask": clip_masks(points, view.size)[:, None]}
+        arrays = in_view(piece, view, None, count)
+        if not self._ours:
+            arrays["mask"] = clip_masks(points, view.size)[:, None]
         return Clip(**{name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}, fine=view.fine,
                     identity=self._identity(portrait[ROOM.crop]),
                     emotion=torch.tensor([LABELS.index(sample.facts["emotion"])]))  # fmt: skip

@@ -22,6 +22,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from atl_diffusion_node.guide import MOUTH_WEIGHT
 from atl_diffusion_node.views import VIEWS
 from atl_face.errors import UserError
 from atl_training.checkpoint import complete, load_checkpoint, save_checkpoint
@@ -30,7 +31,7 @@ from atl_training.renderer.batches import Batch, Segments, stream
 from atl_training.renderer.critic import PatchCritic, hinge, persuade
 from atl_training.renderer.judge import LOOK, pictures, validate
 from atl_training.renderer.losses import reconstruction
-from atl_training.renderer.net import NOISES, Renderer, Variation, states
+from atl_training.renderer.net import NOISES, OWN_SHARE, START_SHARE, Renderer, Variation, states
 from atl_training.tool import run_tool
 from atl_training.weights import load_weights
 
@@ -40,7 +41,8 @@ CRITIC_FROM = 0.2  # share of the steps after which the critic joins: first righ
 GRADIENT_LIMIT = 1.0  # norm; without normalisation layers a bad batch could throw the net far off
 AVERAGE = 0.997  # of the moving average that is kept: the critic makes single states noisy
 ASKED = ("data", "shares", "begin", "rate", "steps", "seed", "view",
-         "no_critic", "noise", "no_warp", "no_rasters", "pooled", "no_flow")  # fmt: skip
+         "no_critic", "noise", "mouth_weight", "start_share", "own_share", "no_warp", "no_rasters", "pooled",
+         "no_flow")  # fmt: skip
 """What a run can't change when it goes on."""
 
 
@@ -55,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--view", choices=VIEWS, required=True, help="that the networks are for")
     parser.add_argument("--no-critic", action="store_true")
     parser.add_argument("--noise", choices=NOISES, default="guided", help="ablation: of the start state")
+    parser.add_argument("--mouth-weight", type=float, default=MOUTH_WEIGHT, help="ablation: 1 lets all landmarks noise alike")
+    parser.add_argument("--start-share", type=float, default=START_SHARE, help="ablation: 1 teaches one evaluation alone")
+    parser.add_argument("--own-share", type=float, default=OWN_SHARE, help="ablation: 0 bridges from the truth alone")
     parser.add_argument("--no-warp", action="store_true", help="ablation: start from the portrait as it is")
     parser.add_argument("--no-rasters", action="store_true", help="ablation: landmarks through the noise (and the warp) alone")
     parser.add_argument("--pooled", action="store_true", help="ablation: identity as vectors")
@@ -90,9 +95,7 @@ class Training:
 
     def __init__(self, arguments: argparse.Namespace, world: int, device: torch.device):
         self.bf16, self.world, self.device = arguments.bf16, world, device
-        flow = not (arguments.no_flow or VIEWS[arguments.view].fine)
-        variation = Variation(arguments.noise, not arguments.no_warp, not arguments.no_rasters, arguments.pooled, flow)
-        made = Renderer(variation), PatchCritic()  # on the CPU: the same first weights whatever the device
+        made = Renderer(Variation.of(vars(arguments))), PatchCritic()  # on the CPU: the same first weights whatever the device
         net, critic = (m.to(device, memory_format=torch.channels_last) for m in made)
         if arguments.begin:
             load_weights(net, arguments.begin)
@@ -141,8 +144,9 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    train = Segments([folder / "train" for folder in arguments.data], arguments.shares)
-    val = {folder.name: Segments([folder / "val"]) for folder in arguments.data if (folder / "val").is_dir()}
+    train = Segments([folder / "train" for folder in arguments.data], arguments.shares, arguments.mouth_weight)
+    held = [folder for folder in arguments.data if (folder / "val").is_dir()]
+    val = {folder.name: Segments([folder / "val"], mouth_weight=arguments.mouth_weight) for folder in held}
     training = Training(arguments, world, device)
     asked = json.loads(json.dumps({name: getattr(arguments, name) for name in ASKED} | {"processes": world}, default=str))
     last, begin, hours = arguments.out / "last.pt", 0, 0.0

@@ -23,6 +23,7 @@ from atl_training.landmarks.report.emotions import emotions, example_of, is_stro
 from atl_training.landmarks.report.lip_sync import lip_sync
 from atl_training.landmarks.report.on_draft import on_draft
 from atl_training.landmarks.report.on_grid import on_grid
+from atl_training.landmarks.report.on_people import on_people
 from atl_training.landmarks.report.paper import Paper
 from atl_training.landmarks.report.robustness import read_speech, robustness
 from atl_training.landmarks.report.speed import speed
@@ -30,9 +31,9 @@ from atl_training.landmarks.report.teeth import Teeth
 from atl_training.shards import Sample, read_shards
 from atl_training.tool import run_tool
 
-PARTS = ("draft", "grid", "sync", "robustness", "emotions", "continuity", "speed")
+PARTS = ("draft", "people", "grid", "sync", "robustness", "emotions", "continuity", "speed")
 SHORT = 12  # hex digits of a network's SHA-256 that tell it from others
-OF_DRAFT = ("draft", "robustness", "emotions", "continuity", "speed")  # parts that need its clips
+OF_DRAFT = ("draft", "people", "robustness", "emotions", "continuity", "speed")  # parts that need its clips
 
 
 def main() -> None:
@@ -56,6 +57,7 @@ def main() -> None:
     if chosen.kflm or paper.is_file():
         others, weights["kflm"] = {"kflm": Paper(paper)}, sha256_of(paper)[:SHORT]
     measured = {"draft": lambda: on_draft(stage, clips, _teeth(chosen.cache), others),
+                "people": lambda: on_people(stage, clips),
                 "grid": lambda: on_grid(stage, films, others),
                 "sync": lambda: lip_sync(stage, spread(films, chosen.sync_clips)),
                 "robustness": lambda: robustness(stage, clips, recordings, chosen.heard),

@@ -27,7 +27,7 @@ class DraftClip:
 
     Attributes:
         sound: (n,) float32, 16 kHz. weights: (T, len(SPEECH_WEIGHTS)), what speech alone does to the face.
-        phonemes, visemes: (T,) names at the frames' middles. neutral: (68, 3) px, the same camera.
+        phonemes, visemes: (T,) names at the frames' middles. landmarks: (T, 68, 3) px; neutral: (68, 3), the same camera.
         moved: (68, 2) see `mean_face`, of all that moves the face. style: of `model.STYLES`.
     """
 
@@ -41,6 +41,7 @@ class DraftClip:
     voice: str
     emotion: str
     level: int
+    landmarks: np.ndarray
     neutral: np.ndarray
     moved: np.ndarray
 
@@ -50,7 +51,8 @@ class DraftClip:
         count = min(len(arrays["speech_weights"]), len(sample.audio) // FRAME_SAMPLES)
         return cls(sample.key, sample.audio[: count * FRAME_SAMPLES], arrays["speech_weights"][:count].astype(np.float64),
                    arrays["phoneme"][:count], arrays["viseme"][:count], facts["motion"], facts["language"], facts["voice"],
-                   facts["emotion"], facts["level"], arrays["neutral"].astype(np.float64),
+                   facts["emotion"], facts["level"], arrays["landmarks"][:count].astype(np.float64),
+                   arrays["neutral"].astype(np.float64),
                    mean_face(arrays["landmarks"], arrays["neutral"]))  # fmt: skip
 
     @property

@@ -1,18 +1,20 @@
 """The 128-pixel square in which frames are judged, and the areas of it.
 
-Whole frames, paste-back included, are cut to it: square, its side SIDE times the height of the first frame's 68 landmarks' box,
-centred on that box, fixed over the clip, resized with area interpolation. A published figure on 128 pixels of face is comparable
-with nothing larger.
+Whole frames, paste-back included, are cut to it: square, its side SIDE times the height of FaceMesh's box in the first frame
+(hairline to chin), centred on that box, fixed over the clip, resized with area interpolation. A published figure on 128 pixels
+of face is comparable with nothing larger.
 """
 import cv2
 import numpy as np
 
 from atl_evaluation.metrics import picture
 from atl_evaluation.metrics.statistics import mean_of
+from atl_face.detect import FaceTracker
+from atl_face.errors import UserError
 from atl_face.topology import EYE_LEFT, EYE_RIGHT, eye_distance, mouth_box
 
 SIZE = 128  # px
-SIDE = 1.4  # heights of the landmarks: forehead, ears and neck lie within
+SIDE = 1.4  # heights of the mesh: hair, ears and the collar lie within
 EYE_MARGIN = 0.1  # eye distances around an eye's points: lids and lashes
 OUTSIDE = "outside"  # mouth and eyes: what was seen in the portrait and mostly only moves
 AREAS = ("mouth", "eyes", "face", "around")
@@ -22,15 +24,31 @@ class FaceCrop:
     """The square of one clip.
 
     Args:
-        landmarks: (68, 2|3) of its first frame, px.
+        points: (N, 2|3) px of the first frame, whose box it is laid around.
     """
 
-    def __init__(self, landmarks: np.ndarray):
-        low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    def __init__(self, points: np.ndarray):
+        low, high = points[:, :2].min(0), points[:, :2].max(0)
         self._side = max(1, round(SIDE * (high - low)[1]))
         self._corner = np.round((low + high) / 2 - self._side / 2).astype(int)
 
-    def pictures(self, frames: np.ndarray) -> np.ndarray:
+    @classmethod
+    def of_face(cls, frame: np.ndarray) -> "FaceCrop":
+        """Around FaceMesh's box in a clip's first frame, RGB (H, W, 3) uint8.
+
+        Raises:
+            UserError: `no_face` is seen in it.
+        """
+        tracker = FaceTracker()
+        try:
+            vertices = tracker.vertices(frame)
+        finally:
+            tracker.close()
+        if vertices is None:
+            raise UserError("FaceMesh sees no face in the first frame of a clip that is to be judged; leave it out.", "no_face")
+        return cls(vertices)
+
+    def pictures(self, frames: np.ndarray, interpolation: int = cv2.INTER_AREA) -> np.ndarray:
         """(T, SIZE, SIZE, 3) uint8 of frames (T, H, W, 3); beyond the picture its edge goes on."""
         height, width = frames.shape[1:3]
         (x, y), side = self._corner, self._side
@@ -39,7 +57,7 @@ class FaceCrop:
         for frame in frames:
             wide = cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
             square = wide[y + pad:y + pad + side, x + pad:x + pad + side]
-            cut.append(cv2.resize(square, (SIZE, SIZE), interpolation=cv2.INTER_AREA))
+            cut.append(cv2.resize(square, (SIZE, SIZE), interpolation=interpolation))
         return np.stack(cut)
 
     def points(self, landmarks: np.ndarray) -> np.ndarray:

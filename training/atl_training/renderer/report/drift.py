@@ -21,6 +21,7 @@ from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import landmarks_of
 from atl_training.figures import rounded
 from atl_training.renderer.pack import FRAMES
+from atl_training.renderer.report.turns import turned_by
 
 MINUTE = 60 * FRAME_RATE  # frames
 EVERY = 15  # frames of the first and the last minute that are embedded: 100 of each
@@ -70,21 +71,29 @@ def drift(portrait: Portrait, renderer: FaceRenderer, model: SpeechModel, sounds
 
 def turned(portrait: Portrait, renderers: dict[str, FaceRenderer], sheet: Path | None) -> dict:
     """The portrait's head turned by every pair of ANGLES of yaw and pitch, mouth shut: by renderer, `verified`, % of them that
-    dlib takes for the portrait, and `distance`, the mean. `sheet`: a picture of what the first renderer made, pitch by row (up
+    dlib takes for the portrait, and `distance`, the mean; `near`, the same of those that are turned by no more than the largest
+    of ANGLES about whatever axis. `sheet`: a picture of what the first renderer made, pitch by row (up
     to down), yaw by column."""
     embed, face = Embedder(), PortraitFace(portrait.neutral)
     own = embeddings(embed, [portrait.picture])[0]
-    poses = [face.points(np.zeros(len(ARKIT_52)), np.radians((pitch, yaw, 0))) for pitch in ANGLES for yaw in ANGLES]
+    angles = np.radians([(pitch, yaw, 0) for pitch in ANGLES for yaw in ANGLES])
+    poses = [face.points(np.zeros(len(ARKIT_52)), rotation) for rotation in angles]
+    near = turned_by(np.concatenate([np.zeros((1, 3)), angles]))[1:] < max(ANGLES) + 0.5
     rows, drawn = {}, {}
     for name, renderer in renderers.items():
         renderer.set_identity(portrait)
         frames = drawn[name] = [[renderer.render(points) for _ in range(FRAMES)][-1] for points in poses]  # memory settles
-        figures = identity(own, embeddings(embed, frames))
-        found = {"verified": figures["identity_verified"], "distance": figures["identity_distance"]}
-        rows[name] = {key: rounded(mean_of([value]), 3) for key, value in found.items()}
+        faces = embeddings(embed, frames)
+        rows[name] = _verdict(own, faces) | {"near": _verdict(own, faces[near])}
     if sheet:
         _write_sheet(next(iter(drawn.values())), sheet)
-    return {"poses": len(poses), "rows": rows}
+    return {"poses": len(poses), "near": int(near.sum()), "rows": rows}
+
+
+def _verdict(own: np.ndarray, faces: np.ndarray) -> dict[str, float]:
+    figures = identity(own, faces)
+    found = {"verified": figures["identity_verified"], "distance": figures["identity_distance"]}
+    return {key: rounded(mean_of([value]), 3) for key, value in found.items()}
 
 
 def _write_sheet(frames: list[np.ndarray], path: Path) -> None:

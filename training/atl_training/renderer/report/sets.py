@@ -1,11 +1,15 @@
 """Held-out clips made anew from their first frame, judged beside the truth, the still portrait and the warp alone."""
+from functools import partial
 from itertools import islice
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_evaluation.metrics.motion import correlation, gap_amplitude
+from atl_evaluation.metrics.picture import psnr
+from atl_evaluation.metrics.statistics import mean_of
 from atl_evaluation.metrics.tracking import track
 from atl_face.stream import FRAME_SAMPLES
 from atl_face.topology import lip_gap
@@ -29,6 +33,7 @@ GAINED = ("psnr", "ssim", "psnr_mouth", "ssim_mouth")
 def on_clips(samples: list[Sample], renderer: FaceRenderer, model: SpeechModel, name: str, spoken: bool) -> dict:
     """Figures over clips, with intervals: `rows` by way; `gains`, paired differences of ours from what it must beat; `steady`.
 
+    `psnr_bilinear` is PSNR in the same square resized without a filter, `psnr_close` that in one around the 68 landmarks' box.
     The first frame is the portrait, so it isn't judged. Lip gaps of frames are mediapipe's, as the truth's landmarks of film.
 
     Args:
@@ -47,7 +52,9 @@ def _on_clip(sample: Sample, renderer: FaceRenderer, model: SpeechModel, spoken:
     """Rows of figures by way, and what is asked of steadiness."""
     clip = Clip.of(sample)
     clip = Clip(clip.key, clip.frames[:MOST_FRAMES], clip.landmarks[:MOST_FRAMES], clip.sound[:MOST_FRAMES * FRAME_SAMPLES])
-    crop = FaceCrop(clip.landmarks[0])
+    crop = FaceCrop.of_face(clip.frames[0])
+    squares_of = {"psnr_bilinear": partial(crop.pictures, interpolation=cv2.INTER_LINEAR),
+                  "psnr_close": FaceCrop(clip.landmarks[0]).pictures}  # fmt: skip
     points, real = crop.points(clip.landmarks), crop.pictures(clip.frames)
     true, rows, frames_of = lip_gap(clip.landmarks), {}, {}
     ways = made_in_all_ways(clip, model, renderer)
@@ -59,6 +66,7 @@ def _on_clip(sample: Sample, renderer: FaceRenderer, model: SpeechModel, spoken:
         rows[way] = compared(real[1:], squares[1:], points[1:]) | {
             "gap_correlation": correlation(true, seen), "gap_amplitude": gap_amplitude(true, seen),
             "skin_flicker": skin_flicker(squares, points)}  # fmt: skip
+        rows[way] |= {key: mean_of(psnr(cut(clip.frames)[1:], cut(frames)[1:])) for key, cut in squares_of.items()}
         frames_of[way] = frames
     least = rows[TRUTH]["skin_flicker"] or np.nan  # of a noiseless film there is no ratio
     steady = {"flicker_ratio": rows[DRAWN]["skin_flicker"] / least, "gap_amplitude": rows[DRAWN]["gap_amplitude"]}

@@ -38,7 +38,7 @@ def on_turns(samples: list[Sample], renderers: dict[str, FaceRenderer]) -> dict:
     for sample in tqdm(samples, desc="turns"):
         clip = Clip.of(sample)
         count = len(clip.frames)
-        turn, crop = turned_by(sample.arrays["rotation"][:count]), FaceCrop(clip.landmarks[0])
+        turn, crop = turned_by(sample.arrays["rotation"][:count]), FaceCrop.of_face(clip.frames[0])
         own = embeddings(embed, [clip.portrait.picture])[0]
         ways = {TRUTH: clip.frames}
         for name, renderer in renderers.items():
