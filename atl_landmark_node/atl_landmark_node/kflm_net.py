@@ -20,6 +20,7 @@ from atl_face.topology import MOUTH
 from atl_landmark_node.face_model import RIGID
 from atl_landmark_node.features import MELS
 from atl_landmark_node.kan import Kan
+from atl_landmark_node.net import remember
 
 POINTS, MOUTH_POINTS, AXES = 68, 20, 3
 REACH = 25  # frames, 1 s: the paper's window, on either side; a syllable with its neighbours is half of that
@@ -135,7 +136,7 @@ class _Content(nn.Module):
         self.out = nn.Sequential(nn.LayerNorm(2 * points), nn.Linear(2 * points, AXES * points))  # a fresh LSTM whispers
 
     def forward(self, x):
-        return self.out(self.lstm(x)[0])
+        return self.out(remember(self.lstm, x)[0])
 
 
 class _Fusion(nn.Module):

@@ -54,6 +54,15 @@ class LipShutter(nn.Module):
         return spoken * (1 - (shut * (1 - scale))[..., None] * self.scaled)
 
 
+def remember(rnn: nn.Module, heard, *state):
+    """What a GRU or LSTM answers to heard (B, T, n) in training, float32 on CUDA: autocast would have it in fp16 there whatever
+    type it is asked for (torch's AutocastRNN.cpp), in which gradients vanish that aren't scaled. On a CPU nothing changes."""
+    if not heard.is_cuda:
+        return rnn(heard, *state)
+    with torch.autocast("cuda", enabled=False):
+        return rnn(heard.float(), *(part.float() for part in state))
+
+
 class SpeechNet(nn.Module):
     """Log-mel windows to speech weights.
 
@@ -105,8 +114,8 @@ class SpeechNet(nn.Module):
         seen = self.front(seen.permute(0, 2, 1, 3).flatten(2))  # (B, T, STATE)
         styles = style[:, None].expand(-1, seen.shape[1], -1)
         first, second = state[None].split(STATE, 2)
-        heard, _ = self.gru(torch.cat([seen, styles], 2), first.contiguous())
-        deeper, _ = self.second(heard, second.contiguous())
+        heard, _ = remember(self.gru, torch.cat([seen, styles], 2), first.contiguous())
+        deeper, _ = remember(self.second, heard, second.contiguous())
         return torch.cat([seen, heard + self.share * deeper, styles], 2), torch.cat([heard, deeper], 2)
 
     def parts(self, hidden):

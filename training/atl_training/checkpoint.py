@@ -1,4 +1,4 @@
-"""Files that a kill can't halve."""
+"""Files that a kill can't halve, and that another machine can read."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,3 +18,9 @@ def save_checkpoint(state: dict, path: Path) -> None:
     """torch.save of a complete file."""
     with complete(path) as partial:
         torch.save(state, partial)
+
+
+def load_checkpoint(path: Path) -> dict:
+    """What `save_checkpoint` wrote, on the CPU, wherever its tensors were; `load_state_dict` moves them to their network's device
+    (but Adam's count of steps, which torch keeps on the CPU)."""
+    return torch.load(path, map_location="cpu")

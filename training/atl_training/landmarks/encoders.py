@@ -62,6 +62,10 @@ class Encoder(ABC):
     def __call__(self, sound: np.ndarray) -> np.ndarray:
         """(n,) float32, 16 kHz -> (T, width) float32, see above."""
 
+    def to(self, device) -> "Encoder":
+        """This encoder, on a device of torch's where torch computes it; others stay on the CPU."""
+        return self
+
     def once(self, sound: np.ndarray) -> np.ndarray:
         """As `__call__`; what is costly is kept in memory, for held-out clips: they are heard at every look."""
         return self(sound)
@@ -196,10 +200,15 @@ class Wav2Vec2(_Pretrained):
             self.window += (kernel - 1) * self.hop
             self.hop *= stride
 
+    def to(self, device) -> "Wav2Vec2":
+        self._model.to(device)
+        return self
+
     def _encode(self, sound: np.ndarray) -> np.ndarray:
         level = (sound - sound.mean()) / np.sqrt(sound.var() + 1e-7)  # as its feature extractor does
         with self._torch.inference_mode():
-            return self._model(self._torch.from_numpy(level)[None]).last_hidden_state[0].numpy()
+            heard = self._torch.from_numpy(level)[None].to(self._model.device)
+            return self._model(heard).last_hidden_state[0].cpu().numpy()
 
 
 def _model_type(config: Path) -> str | None:

@@ -18,6 +18,7 @@ from atl_landmark_node.features import HOP, log_mel
 from atl_landmark_node.kflm_net import KflmNet, kflm_loss
 from atl_landmark_node.model import CURRENT, LOOKAHEAD, STATE, STYLES
 from atl_landmark_node.net import SpeechNet
+from atl_training.device import device_of
 from atl_training.landmarks.critic import SyncCritic
 from atl_training.landmarks.data import NAMED, UNKNOWN, Utterance
 from atl_training.landmarks.encoders import Encoder, LogMel, load_encoder
@@ -43,6 +44,11 @@ def heard(utterance: Utterance, lookahead: int, encoder: Encoder | None = None) 
     need = (len(utterance.weights) * CURRENT + lookahead) * HOP
     sound = np.pad(to_float(utterance.sound), (0, max(0, need - len(utterance.sound))))[:need]
     return torch.from_numpy(encoder.once(sound) if encoder else log_mel(sound))[None]
+
+
+def style_of(utterance: Utterance) -> torch.Tensor:
+    """Whose way of moving the lips an utterance has, one-hot (1, len(STYLES))."""
+    return F.one_hot(torch.tensor([utterance.style]), len(STYLES)).float()
 
 
 class StreamTrainee(torch.nn.Module):
@@ -73,7 +79,7 @@ class StreamTrainee(torch.nn.Module):
         named = self.visemes(hidden)
         guessed = self.teacher(hidden) if self.teacher else None
         cut = self._after_a_gap(features, style, states)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(features.device.type, enabled=False):
             spoken, speaks, meet = self.net.parts(hidden)
             spoken = spoken.sigmoid()
             parts = self.loss(spoken, speaks, meet, weights, speaking)
@@ -108,12 +114,13 @@ class StreamTrainee(torch.nn.Module):
 
     def displacement(self, utterance: Utterance) -> np.ndarray:
         """What it moves the average face by, (T, 68, 3) eye distances."""
-        style = F.one_hot(torch.tensor([utterance.style]), len(STYLES)).float()
+        device = device_of(self.net)
         with torch.inference_mode():
-            answer = self.net(heard(utterance, self.net.lookahead), style)
-            return self.loss.points(answer[..., :-1])[0].numpy()
+            answer = self.net(heard(utterance, self.net.lookahead).to(device), style_of(utterance).to(device))
+            return self.loss.points(answer[..., :-1])[0].cpu().numpy()
 
     def export(self, folder: Path) -> None:
+        """Write the graph of the network, which must be on the CPU."""
         export(self.net, folder / "speech_landmarks.onnx")
 
 
@@ -143,11 +150,13 @@ class KflmTrainee(torch.nn.Module):
 
     def forward(self, features, weights, speaking, style, visemes, taught, progress: float) -> dict[str, torch.Tensor]:
         """The parts of the loss, as `StreamTrainee`'s."""
-        batch = len(weights)
+        batch, device = len(weights), weights.device
         emotion = F.one_hot(torch.randint(len(LABELS), (batch,)), len(LABELS)) * torch.rand(batch, 1)
-        neutral = self.neutral * (1 + 0.06 * torch.randn(batch, 1, 3)) + 0.01 * torch.randn(batch, 68, 3)
+        larger, moved = 1 + 0.06 * torch.randn(batch, 1, 3), 0.01 * torch.randn(batch, 68, 3)
+        emotion, larger, moved = (drawn.to(device, non_blocking=True) for drawn in (emotion, larger, moved))  # the CPU's draws
+        neutral = self.neutral * larger + moved
         points, speaks = self._answer(features, neutral, emotion, style)
-        with torch.autocast("cpu", enabled=False):
+        with torch.autocast(device.type, enabled=False):
             felt = torch.einsum("be,epx->bpx", emotion, self.feelings)
             true = neutral[:, None] + self.motion.points(weights) + felt[:, None]
             return kflm_loss(points.float(), true, speaks.float(), speaking)[1]
@@ -159,13 +168,15 @@ class KflmTrainee(torch.nn.Module):
 
     def displacement(self, utterance: Utterance) -> np.ndarray:
         """What it moves the average face by without an emotion, (T, 68, 3) eye distances."""
-        style = F.one_hot(torch.tensor([utterance.style]), len(STYLES)).float()
+        device = device_of(self.net)
         with torch.inference_mode():
+            features, style = (t.to(device) for t in (heard(utterance, LOOKAHEAD, self.encoder), style_of(utterance)))
             neutral = self.neutral[None]
-            points, _ = self._answer(heard(utterance, LOOKAHEAD, self.encoder), neutral, torch.zeros(1, len(LABELS)), style)
-            return (points[0] - neutral).numpy()
+            points, _ = self._answer(features, neutral, neutral.new_zeros(1, len(LABELS)), style)
+            return (points[0] - neutral).cpu().numpy()
 
     def export(self, folder: Path) -> None:
+        """As `StreamTrainee`'s; a network of another encoder than log-mel has none."""
         if self.encoder.name == LOG_MEL:
             export_kflm(self.net, folder / "kflm.onnx")
         else:

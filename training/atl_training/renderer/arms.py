@@ -22,6 +22,7 @@ from atl_diffusion_node.unet import GUIDE_CHANNELS, GuidedUNet, identity_shapes
 from atl_diffusion_node.views import FACE, MOUTH, VIEWS, View
 from atl_evaluation.provenance import host, sha256_of
 from atl_face.errors import UserError
+from atl_training.checkpoint import load_checkpoint
 from atl_training.renderer.batches import BATCH, Segments
 from atl_training.renderer.judge import LOOK, drawn, validate
 from atl_training.renderer.net import Renderer, Variation
@@ -127,7 +128,7 @@ def train(data: list[Path], run: Path, steps: int, options: tuple[str, ...]) -> 
     looked = {pack for pack, _, view in (name.rpartition(", ") for name in told) if view in VIEWS}
     if looked and looked != {pack.name for pack in data}:
         raise UserError(f"{run} holds a run on other data: choose another --out.")
-    if not last.exists() or torch.load(last)["step"] != steps:
+    if not last.exists() or load_checkpoint(last)["step"] != steps:
         print(f"training {run.name}", flush=True)
         if code := subprocess.run(command(data, run, steps, options), check=False).returncode:
             raise UserError(f"The training of {run.name} ended with exit code {code}; what was wrong is said above.")
@@ -149,7 +150,7 @@ def row_of(run: Path, data: list[Path], evaluations: tuple[int, ...]) -> dict:
 
 def net_of(run: Path) -> tuple[Renderer, dict]:
     """The moving average of a finished run, and its checkpoint."""
-    last = torch.load(run / "last.pt")
+    last = load_checkpoint(run / "last.pt")
     net = Renderer(Variation.of(last["arguments"]))
     load_weights(net, run / "renderer.safetensors")
     return net, last

@@ -1,5 +1,6 @@
 """Random batches of packed segments, as the renderer's training wants them."""
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,18 @@ class Batch:
     def frames(self) -> int:
         """T."""
         return len(self.target) // len(self.portrait)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device; the copy doesn't wait for what is computed there."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        """The batch in memory that a CUDA device reads by itself; DataLoader calls it."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(v) for name, v in values.items() if isinstance(v, torch.Tensor)})
 
 
 class Segments:
@@ -119,6 +132,7 @@ class Draws(IterableDataset):
             yield self._segments.batch(self._segments.draw(BATCH // frames, rng), self._view, rng, frames)
 
 
-def stream(segments: Segments, view: View, seed: list[int]):
-    """Batches of `Draws`, made ahead in another process."""
-    return iter(DataLoader(Draws(segments, view, seed), batch_size=None, num_workers=1, prefetch_factor=4))
+def stream(segments: Segments, view: View, seed: list[int], device: torch.device):
+    """Batches of `Draws` for a device, but not on it yet, made ahead in another process, which is forked here."""
+    draws, pinned = Draws(segments, view, seed), device.type == "cuda"
+    return iter(DataLoader(draws, batch_size=None, num_workers=1, prefetch_factor=4, pin_memory=pinned))

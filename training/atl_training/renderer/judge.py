@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from atl_diffusion_node.bridge import sample
 from atl_diffusion_node.views import VIEWS, View
+from atl_training.device import device_of
 from atl_training.renderer.batches import Batch, Segments
 from atl_training.renderer.net import Renderer, start
 from atl_training.tool import run_tool
@@ -22,7 +23,7 @@ LOOK, MOST = 24, 200  # segments that are judged while training, and by this com
 def drawn(net: Renderer, batch: Batch, steps: int = 1, seed: int = 1) -> torch.Tensor:
     """The frames of a batch, walked in `steps` evaluations from the noised start state."""
     x_1 = start(batch, torch.Generator().manual_seed(seed))
-    return sample(lambda x, s, _: net(batch, x, torch.full((len(x), 1, 1, 1), s)).blended, x_1, steps)
+    return sample(lambda x, s, _: net(batch, x, torch.full((len(x), 1, 1, 1), s, device=x.device)).blended, x_1, steps)
 
 
 @torch.inference_mode()
@@ -32,7 +33,7 @@ def validate(net: Renderer, segments: Segments, view: View, most: int, steps: in
     net.eval()
     sums: dict[str, list[float]] = {}
     for index in range(0, len(segments), max(1, len(segments) // most)):
-        batch = net.variation.apply(segments.batch([index], view, None))
+        batch = net.variation.apply(segments.batch([index], view, None).to(device_of(net)))
         portrait = batch.portrait.expand_as(batch.target)
         lips = F.interpolate(batch.rasters[:, :2].amax(1, keepdim=True), scale_factor=2.0)
         lips = (F.max_pool2d(lips, 9, 1, 4) > 0.2).float()
@@ -52,7 +53,7 @@ def validate(net: Renderer, segments: Segments, view: View, most: int, steps: in
 def detail(picture: torch.Tensor) -> torch.Tensor:
     """The squared Laplacian of the brightness, (B, 1, H, W)."""
     grey = F.pad(picture.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
-    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
+    kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], device=grey.device)[None, None]
     return F.conv2d(grey, kernel) ** 2
 
 
@@ -62,7 +63,7 @@ def pictures(net: Renderer, segments: Segments, view: View, rows: int = 4) -> to
     net.eval()
     lines = []
     for index in range(0, len(segments), max(1, -(-len(segments) // rows))):
-        batch = net.variation.apply(segments.batch([index], view, None, frames=1))
+        batch = net.variation.apply(segments.batch([index], view, None, frames=1).to(device_of(net)))
         lines.append(torch.cat([batch.portrait, batch.warped, drawn(net, batch), batch.target], 3)[0])
     net.train()
     return ((torch.cat(lines, 1) + 1) / 2).clamp(0, 1)

@@ -102,19 +102,22 @@ class Renderer(nn.Module):
 
 
 def start(batch: Batch, generator: torch.Generator):
-    """x_1 of every frame: one noise for all frames of a segment, as at run time."""
+    """x_1 of every frame: one noise for all frames of a segment, as at run time. The generator is the CPU's, so that the noise is
+    the same wherever the batch is."""
     noise = torch.randn(len(batch.portrait), *batch.target.shape[1:], generator=generator)
+    noise = noise.to(batch.warped.device, non_blocking=True)
     return start_state(batch.warped, batch.mask, noise.repeat_interleave(batch.frames, 0))
 
 
 def states(net: Renderer, batch: Batch, generator: torch.Generator):
-    """x_s and s (B T, 1, 1, 1) to train at: a time for each segment."""
+    """x_s and s (B T, 1, 1, 1) to train at: a time for each segment. The generator is the CPU's, as `start`'s."""
     x_1, count = start(batch, generator), len(batch.portrait)
     at_start = torch.rand(count, generator=generator) < net.variation.start_share
     s = torch.where(at_start, torch.ones(()), torch.rand(count, generator=generator))
-    s = s.repeat_interleave(batch.frames).view(-1, 1, 1, 1)
+    own = torch.rand((), generator=generator) < net.variation.own_share and (s < 1).any()  # the CPU's: nothing waits
+    s = s.repeat_interleave(batch.frames).view(-1, 1, 1, 1).to(x_1.device, non_blocking=True)
     x_0 = batch.target
-    if torch.rand((), generator=generator) < net.variation.own_share and (s < 1).any():
+    if own:
         with torch.no_grad():
             x_0 = net(batch, x_1, torch.ones_like(s)).blended
     return between(x_0, x_1, s), s

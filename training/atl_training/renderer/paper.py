@@ -45,7 +45,8 @@ from atl_diffusion_node.bridge import schedule, start_state
 from atl_diffusion_node.paper_unet import CHANNELS, FRAMES, PaperUNet
 from atl_diffusion_node.views import FACE
 from atl_face.errors import UserError
-from atl_training.checkpoint import save_checkpoint
+from atl_training.checkpoint import load_checkpoint, save_checkpoint
+from atl_training.device import CPU, add_device_argument, choose_device
 from atl_training.renderer.judge import validate
 from atl_training.renderer.net import Answer, Variation
 from atl_training.renderer.paper_clips import Clip, Clips
@@ -113,37 +114,40 @@ class Paper(nn.Module):
         self.seconds = 0.0  # of cores, that drawing has taken
 
     def velocity(self, clip: Clip, x_t, t: float):
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bf16):
-            return self.unet(x_t, torch.full((1,), TIMESTEPS * t), clip.emotion, clip.identity).float()
+        with torch.autocast(x_t.device.type, torch.bfloat16, enabled=self.settings.bf16):
+            time = torch.full((1,), TIMESTEPS * t, device=x_t.device)
+            return self.unet(x_t, time, clip.emotion, clip.identity).float()
 
     def loss(self, clip: Clip, generator: torch.Generator):
-        """Mean square error of v at a random time."""
+        """Mean square error of v at a random time; the generator is the CPU's."""
         t = torch.rand((), generator=generator).item()
-        eps = torch.randn(clip.target.shape, generator=generator)
+        eps = torch.randn(clip.target.shape, generator=generator).to(clip.mask.device, non_blocking=True)
         x_t, v = noised(volume(clip.target), volume(clip.portrait), volume(clip.mask * eps), t)
         return (self.velocity(clip, x_t, t) - v).square().mean()
 
     def forward(self, clip: Clip, *_) -> Answer:
         """Its frames (T, 3, H, W): nothing of them is blended or moved, and what our bridge would start from is of no use."""
         begun = time.process_time()
-        eps = torch.randn(clip.target.shape, generator=torch.Generator().manual_seed(1))
+        eps = torch.randn(clip.target.shape, generator=torch.Generator().manual_seed(1)).to(clip.mask.device)
         portrait = volume(clip.portrait)
         x_T = start_state(portrait, volume(clip.mask), volume(eps))
         made = ddim(lambda x_t, t: self.velocity(clip, x_t, t), x_T, portrait, self.steps)[0].transpose(0, 1)
         self.seconds += time.process_time() - begun
-        return Answer(made, made, clip.portrait, torch.zeros(()))
+        return Answer(made, made, clip.portrait, made.new_zeros(()))
 
 
-def train(shards: list[Path], out: Path, settings: Settings, steps: float = math.inf, minutes: float = math.inf) -> None:
-    """Train, or go on, until either budget is spent. Minutes are a core's, so that other work beside doesn't shrink them."""
+def train(shards: list[Path], out: Path, settings: Settings, steps: float = math.inf, minutes: float = math.inf,
+          device: torch.device = CPU) -> None:  # fmt: skip
+    """Train, or go on, until either budget is spent. Minutes are a core's, so that other work beside doesn't shrink them; with a
+    CUDA device they are those of the core that drives it."""
     torch.manual_seed(settings.seed)
-    clips, paper = Clips(shards, "train", settings.frames), Paper(settings)
+    clips, paper = Clips(shards, "train", settings.frames), Paper(settings).to(device)
     optimiser = torch.optim.Adam(paper.unet.parameters(), RATE)
     asked, last = asdict(settings), out / "last.pt"
     at = {"step": 0, "hours": 0.0, "core_hours": 0.0, "losses": []}
     out.mkdir(parents=True, exist_ok=True)
     if last.exists():
-        state = torch.load(last)
+        state = load_checkpoint(last)
         if state["settings"] != asked:
             raise UserError(f"{out} holds a run with other settings ({state['settings']}): choose another --out.")
         paper.unet.load_state_dict(state["net"])
@@ -162,10 +166,10 @@ def train(shards: list[Path], out: Path, settings: Settings, steps: float = math
                 "recordings": len(clips), "torch_threads": torch.get_num_threads()}  # fmt: skip
         (out / "metrics.json").write_text(json.dumps(told, indent=1) + "\n")
 
-    with tqdm(initial=at["step"], mininterval=30) as bar:
+    with tqdm(desc=str(device), initial=at["step"], mininterval=30) as bar:
         while at["step"] < steps and 60 * at["core_hours"] < minutes:
             wall, core = time.time(), time.process_time()
-            loss = paper.loss(clips.batch([int(rng.integers(len(clips)))], FACE, rng), generator)
+            loss = paper.loss(clips.batch([int(rng.integers(len(clips)))], FACE, rng).to(device), generator)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(paper.unet.parameters(), GRADIENT_LIMIT)
@@ -219,6 +223,7 @@ def main() -> None:
     budget.add_argument("--steps", type=float, default=math.inf, help="from the run's beginning, one clip each")
     parser.add_argument("--frames", type=int, default=FRAMES, help="of a clip, a multiple of 8; fewer take less memory")
     parser.add_argument("--bf16", action="store_true", help="autocast: three times as fast on Zen 4 and 5")
+    add_device_argument(parser)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
@@ -227,10 +232,11 @@ def main() -> None:
         raise UserError(f"--frames must be a multiple of {least}.")
     if min(arguments.minutes, arguments.steps) <= 0:
         raise UserError("--minutes and --steps must be above 0.")
+    device = choose_device(arguments.device)
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
     train(arguments.shards, arguments.out, Settings(arguments.frames, arguments.bf16, arguments.seed), arguments.steps,
-          arguments.minutes)  # fmt: skip
+          arguments.minutes, device)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ from tqdm import tqdm
 from atl_diffusion_node.guide import MOUTH_WEIGHT
 from atl_diffusion_node.views import VIEWS
 from atl_face.errors import UserError
-from atl_training.checkpoint import complete, save_checkpoint
+from atl_training.checkpoint import complete, load_checkpoint, save_checkpoint
+from atl_training.device import add_device_argument, choose_device, join_processes
 from atl_training.renderer.batches import Batch, Segments, stream
 from atl_training.renderer.critic import PatchCritic, hinge, persuade
 from atl_training.renderer.judge import LOOK, pictures, validate
@@ -63,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-rasters", action="store_true", help="ablation: landmarks through the noise (and the warp) alone")
     parser.add_argument("--pooled", action="store_true", help="ablation: identity as vectors")
     parser.add_argument("--no-flow", action="store_true", help="ablation: nothing moves the warped portrait on")
+    add_device_argument(parser)
     parser.add_argument("--threads", type=int, default=2, help="of each process")
     parser.add_argument("--bf16", action="store_true",
                         help="autocast: up to twice as fast on Zen 4 and 5, half as fast on Xeons without AMX")  # fmt: skip
@@ -91,10 +93,10 @@ def step_of(net: nn.Module, optimiser: torch.optim.Optimizer, loss: torch.Tensor
 class Training:
     """The networks, their optimisers, and one step of training."""
 
-    def __init__(self, arguments: argparse.Namespace, world: int):
-        self.bf16, self.world = arguments.bf16, world
-        renderer = Renderer(Variation.of(vars(arguments)))
-        net, critic = (m.to(memory_format=torch.channels_last) for m in (renderer, PatchCritic()))
+    def __init__(self, arguments: argparse.Namespace, world: int, device: torch.device):
+        self.bf16, self.world, self.device = arguments.bf16, world, device
+        made = Renderer(Variation.of(vars(arguments))), PatchCritic()  # on the CPU: the same first weights whatever the device
+        net, critic = (m.to(device, memory_format=torch.channels_last) for m in made)
         if arguments.begin:
             load_weights(net, arguments.begin)
         optimiser = torch.optim.AdamW(net.parameters(), arguments.rate, betas=(0.8, 0.99), weight_decay=0.01)
@@ -109,14 +111,14 @@ class Training:
 
     def __call__(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The parts of the loss before the step, weighted."""
-        batch = self.net.variation.apply(channels_last(batch))
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+        batch = self.net.variation.apply(channels_last(batch.to(self.device)))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             x_s, s = states(self.net, batch, generator)
             answer = self.net(batch, x_s, s)
         parts = reconstruction(answer, batch)
         if step >= self.critic_from and batch.fine:
             real, fake, lines = batch.target, answer.whole, batch.rasters
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
                 step_of(self.critic, self.critic_optimiser, hinge(self.critic, real, fake, lines), self.world)
                 asked = persuade(self.critic, real, fake, lines)
             parts |= {"critic": CRITIC_LOSS * asked["critic"], "matching": MATCHING_LOSS * asked["matching"]}
@@ -137,6 +139,7 @@ def main() -> None:
     if min(arguments.steps, arguments.every) < 1:
         raise UserError("--steps and --every must be 1 or more.")
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # torchrun says so
+    device = choose_device(arguments.device)
     torch.manual_seed(arguments.seed)  # the same first weights in every process
     torch.set_num_threads(arguments.threads)
     torch.set_flush_denormal(True)
@@ -144,23 +147,24 @@ def main() -> None:
     train = Segments([folder / "train" for folder in arguments.data], arguments.shares, arguments.mouth_weight)
     held = [folder for folder in arguments.data if (folder / "val").is_dir()]
     val = {folder.name: Segments([folder / "val"], mouth_weight=arguments.mouth_weight) for folder in held}
-    training = Training(arguments, world)
+    training = Training(arguments, world, device)
     asked = json.loads(json.dumps({name: getattr(arguments, name) for name in ASKED} | {"processes": world}, default=str))
     last, begin, hours = arguments.out / "last.pt", 0, 0.0
     if last.exists():
-        state = torch.load(last)
+        state = load_checkpoint(last)
         if state["arguments"] != asked:
             raise UserError(f"{arguments.out} holds a run with other settings ({state['arguments']}): choose another --out.")
         for name, part in training.keep.items():
             part.load_state_dict(state[name])
         begin, hours = state["step"], state["hours"]
-    if world > 1:
-        dist.init_process_group("gloo")
     seed = [arguments.seed, begin, rank]  # every process and every resumed run draws anew
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-    batches = stream(train, VIEWS[arguments.view], seed)
+    batches = stream(train, VIEWS[arguments.view], seed, device)
+    if world > 1:
+        join_processes(device)  # after the fork of `stream`: nccl must not be forked
     log, started = SummaryWriter(arguments.out / "log") if rank == 0 else None, time.time() - 3600 * hours
-    for step in tqdm(range(begin, arguments.steps), initial=begin, total=arguments.steps, mininterval=30, disable=rank > 0):
+    steps = range(begin, arguments.steps)
+    for step in tqdm(steps, str(device), arguments.steps, initial=begin, mininterval=30, disable=rank > 0):
         parts = training(next(batches), step, generator)
         if rank > 0:
             continue
@@ -180,7 +184,7 @@ def look(training: Training, val: dict[str, Segments], arguments: argparse.Names
     states = {name: part.state_dict() for name, part in training.keep.items()}
     save_checkpoint(states | {"step": step, "hours": hours, "arguments": asked}, arguments.out / "last.pt")
     with complete(arguments.out / "renderer.safetensors") as partial:
-        save_file({k: v.contiguous() for k, v in training.average.state_dict().items()}, partial)
+        save_file({k: v.cpu().contiguous() for k, v in training.average.state_dict().items()}, partial)
     metrics: dict = {"step": step, "hours": round(hours, 3), "arguments": asked}
     for folder, segments in val.items():
         name, view = f"{folder}, {arguments.view}", VIEWS[arguments.view]

@@ -20,7 +20,8 @@ from tqdm import tqdm
 from atl_evaluation.sync import MEL_PER_FRAME, SIZE, mean_distances, picture_input, score_of, sound_input
 from atl_face.pcm import to_float
 from atl_landmark_node.features import MELS
-from atl_training.checkpoint import save_checkpoint
+from atl_training.checkpoint import load_checkpoint, save_checkpoint
+from atl_training.device import add_device_argument, choose_device, device_of, on_device
 from atl_training.landmarks.export import check_export
 from atl_training.sync.data import Batches, Clip, centre, load
 from atl_training.sync.net import SyncNet
@@ -38,14 +39,14 @@ def contrast(seen, heard, log_scale) -> dict[str, torch.Tensor]:
     batch, count = seen.shape[:2]
     scale = log_scale.clamp(max=5.0).exp()  # 150
     every = scale[0] * seen.flatten(0, 1) @ heard.flatten(0, 1).T
-    own = torch.arange(len(every))
+    own = torch.arange(len(every), device=every.device)
     within = seen @ heard.transpose(1, 2)  # (B, N, N)
     late = [within.diagonal(-d, 1, 2).mean(1) for d in range(-OFFSETS, OFFSETS + 1)]
     foreign = torch.einsum("bnc,dnc->bd", seen, heard) / count
-    foreign = foreign[~torch.eye(batch, dtype=torch.bool)].view(batch, batch - 1)
+    foreign = foreign[~torch.eye(batch, dtype=torch.bool, device=foreign.device)].view(batch, batch - 1)
     means = scale[1] * torch.cat([torch.stack(late, 1), foreign], 1)
     return {"window": (F.cross_entropy(every, own) + F.cross_entropy(every.T, own)) / 2,
-            "excerpt": F.cross_entropy(means, torch.full((batch,), OFFSETS))}  # fmt: skip
+            "excerpt": F.cross_entropy(means, own.new_full((batch,), OFFSETS))}  # fmt: skip
 
 
 def measure(net: SyncNet, held: list[Clip]) -> dict:
@@ -57,11 +58,11 @@ def measure(net: SyncNet, held: list[Clip]) -> dict:
         clips = [c for c in held if c.real == real]
         rows = []
         for clip, other in zip(clips, clips[1:] + clips[:1], strict=True):
-            crops = torch.from_numpy(picture_input(centre(clip.crops)))[None]
             sounds = [sound_input(to_float(c.sound), len(clip.crops)) for c in (clip, other)]
+            crops, *sounds = on_device([picture_input(centre(clip.crops)), *sounds], device_of(net))
             with torch.inference_mode():
-                seen = net.pictures(crops)[0].numpy()
-                heard = [net.sounds(torch.from_numpy(s)[None])[0].numpy() for s in sounds]
+                seen = net.pictures(crops[None])[0].cpu().numpy()
+                heard = [net.sounds(s[None])[0].cpu().numpy() for s in sounds]
             own, foreign = (score_of(mean_distances(seen, h)) for h in heard)
             rows.append((abs(own.offset) <= 1, own.offset, own.confidence, foreign.confidence,
                          own.confidence > foreign.confidence))  # fmt: skip
@@ -72,7 +73,7 @@ def measure(net: SyncNet, held: list[Clip]) -> dict:
 
 
 def export(net: SyncNet, path: Path) -> None:
-    """Write the network as ONNX, any number of frames; raises if the graph disagrees with torch (`check_export`)."""
+    """Write a CPU's network as ONNX, any number of frames; raises if the graph disagrees with torch (`check_export`)."""
     net.eval()
     pictures, features = torch.randn(1, 31, SIZE, SIZE), torch.randn(1, 31 * MEL_PER_FRAME, MELS)
     torch.onnx.export(net, (pictures, features), path, input_names=["pictures", "features"], output_names=["seen", "heard"],
@@ -89,9 +90,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--real-share", type=float, default=0.5, help="of a batch that is filmed (%(default)s)")
+    add_device_argument(parser)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    device = choose_device(arguments.device)
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
@@ -99,20 +102,20 @@ def main() -> None:
 
     clips = load(arguments.data)
     held = [c for c in clips if c.held]
-    net = SyncNet().to(memory_format=torch.channels_last)
+    net = SyncNet().to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, arguments.steps, pct_start=0.1)
     last, begin, hours = arguments.out / "last.pt", 0, 0.0
     if last.exists():
-        state = torch.load(last)
+        state = load_checkpoint(last)
         net.load_state_dict(state["net"]), optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
         begin, hours = state["step"], state["hours"]
     batches = Batches([c for c in clips if not c.held], FRAMES, BATCH, arguments.seed + begin, arguments.real_share)
     log, started = SummaryWriter(arguments.out / "log"), time.time() - 3600 * hours
-    for step in tqdm(range(begin, arguments.steps), initial=begin, total=arguments.steps, mininterval=10):
-        pictures, features = map(torch.from_numpy, batches.draw())
-        with torch.autocast("cpu", torch.bfloat16):
+    for step in tqdm(range(begin, arguments.steps), str(device), arguments.steps, initial=begin, mininterval=10):
+        pictures, features = on_device(batches.draw(), device)
+        with torch.autocast(device.type, torch.bfloat16):
             seen, heard = net(pictures, features)
         parts = contrast(seen.float(), heard.float(), net.log_scale)
         optimiser.zero_grad(set_to_none=True)
@@ -136,7 +139,7 @@ def main() -> None:
                   for name, real in (("filmed", True), ("drawn", False))},
     }  # fmt: skip
     (arguments.out / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    export(net, arguments.out / "sync_expert.onnx")
+    export(net.cpu(), arguments.out / "sync_expert.onnx")
 
 
 if __name__ == "__main__":
