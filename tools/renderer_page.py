@@ -42,7 +42,7 @@ SET = """
 """
 
 TITLES = {"grid": "GRID, clips of a real man that no training saw", "corpus": "Synthetic people that no training saw",
-          "folder": "Film of people that no training saw"}  # fmt: skip
+          "folder": "Film of people that no training saw (nine more of GRID's speakers, in the same studio)"}  # fmt: skip
 COLUMNS = {"PSNR, dB": "psnr", "SSIM": "ssim", "PSNR mouth": "psnr_mouth", "SSIM mouth": "ssim_mouth",
            "sharpness mouth": "sharpness_mouth", "lip-gap r": "gap_correlation", "amplitude": "gap_amplitude",
            "skin's flicker": "skin_flicker"}  # fmt: skip

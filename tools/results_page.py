@@ -77,6 +77,9 @@ SPEED = """
 drew as much in torch here when the same networks drew 60.3 frames/s (commit 761019d); without AVX-512, those of commit 103e2ac,
 which are of the same size, drew 49.4. The landmark stage's real-time factor is from 0.018 to 0.033 here from one run to the next
 (`bench.bench_landmarks`, ten runs): the aim of 0.02 is met for sure by faster machines alone ("Sound to landmarks").
+"In turns" is measured minutes after the figures above it, between other runtimes' frames, so that its rows compare with one
+another alone: the same network is slower there. How much of that is the others' doing a trial could not tell from the
+machine's changes (throwaway script: 46.9 frames/s alone, 42.7 in turns of all five).
 Latency: from the arrival of the last sample that a frame needs (its 40 ms and 80 ms of look-ahead) to the arrival of the
 frame. The viewer's decoder runs on the same two cores.
 """
