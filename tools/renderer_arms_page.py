@@ -17,13 +17,14 @@ NOTHING = 0.3  # dB: less than another seed may make
 INTRODUCTION = """
 ### What matters in the renderer: the ablation
 
-`python -m atl_training.renderer.arms --data {packs} --steps {steps} --paper PAPER --shards grid_shards --out DIR
---json arms.json`: each arm trained anew for
+`python -m atl_training.renderer.arms --data {packs} --steps {steps} --paper PAPER --paper-steps {beside}
+--shards grid_shards --out DIR --json arms.json`: each arm trained anew for
 {steps} steps ({frames} frames seen) on the face's view, without the critic, on one thread; judged at one evaluation a frame
 on held-out segments with the moving average of its weights. That is a small part of what the shipped networks were trained
-for: it compares, and doesn't tell what they reach. The paper's way and the arms down to the residual flow were trained while the
-commits from 24bbf81 to b4fdf3b were made, the others on the commit after 6e1f8d4; nothing of how these networks learn changed
-between. The network is the same in all, and so is its time a frame; without the warp 2 ms more are saved ("Speed").
+for: it compares, and doesn't tell what they reach. The paper's way and the arms down to the residual flow were trained while
+the commits from 24bbf81 to b4fdf3b were made, the others in the working copy that became commit c30cca0; nothing of how these
+networks learn changed between. The network is the same in all, and so is its time a frame; without the warp 2 ms more are
+saved ("Speed").
 `pack_grid` is held out by clip, `pack_turn2` by person: the studio's, whose heads turn far ("Turned heads", above). "Against
 base" are differences of means over the sets, in dB; {seeds}
 """
@@ -62,7 +63,8 @@ def arms_section(figures: dict) -> str:
     if BASE not in arms:
         return ""
     budget, packs = figures["budget"], figures["budget"]["packs"]
-    parts = [INTRODUCTION.format(packs=" ".join(packs), steps=budget["steps"], frames=budget["frames"], seeds=seeds(arms, packs))]
+    parts = [INTRODUCTION.format(packs=" ".join(packs), steps=budget["steps"], frames=budget["frames"], seeds=seeds(arms, packs),
+                                 beside=figures.get("paper", {}).get("ours", {}).get("steps"))]  # fmt: skip
     ms = sum(figures["ms_per_evaluation"].values())
     parts += [compared(arms, packs, ms), walked(figures, arms, packs)]
     if told := figures.get("mouth_arms"):

@@ -21,13 +21,14 @@ Pictures are judged in a square around the face, fixed over the clip, resized to
 from. Resized without a filter, as that prototype's call of OpenCV really does it, the square has less: the 35 dB asked on
 GRID are **not met there** ("Squares taken otherwise", below; beside it a closer square, 1.4 times the height of the 68
 landmarks, brows to chin, in which this page judged until commit 6e1f8d4). Film is judged as the loaders store it: cut,
-enlarged to 320 px and encoded again (H.264, crf 17), in truth and portrait alike. Drawn onto the film itself (GRID's 360x288
-px), 12 of its clips have .2 dB less, in the mouth too, and a sharpness of .90 where they have .94 here; without a filter as
-much (throwaway script). SSIM is of luma. The mouth's box is `atl_face.topology.mouth_box`, tighter than the prototype's;
-sharpness is the mean ratio of Laplacian energies in it. What the mouth's network draws is sharpened (`renderer.SHARPEN`), by
-as much as this measure wanted on GRID's training clips in the closer square; at the film's own size its sharpness is lower
-("Clips made anew", above). "Outside" is everything in the square but mouth and eyes. Lip gaps of frames are mediapipe's,
-which also found the driving landmarks of film: that flatters r.
+enlarged to 320 px and encoded again (H.264, crf 17), in truth and portrait alike. Of GRID's squares one reaches .35 % beyond
+the stored picture, two of the synthetic people's up to 5.8 %: there its edge goes on. Drawn onto the film itself (GRID's
+360x288 px), 12 of its clips have .2 dB less, in the mouth too, and a sharpness of .90 where they have .94 here; without a
+filter as much (throwaway script). SSIM is of luma. The mouth's box is `atl_face.topology.mouth_box`, tighter than the
+prototype's; sharpness is the mean ratio of Laplacian energies in it. What the mouth's network draws is sharpened
+(`renderer.SHARPEN`), by as much as this measure wanted on GRID's training clips in the closer square; at the film's own size
+its sharpness is lower ("Clips made anew", above). "Outside" is everything in the square but mouth and eyes. Lip gaps of
+frames are mediapipe's, which also found the driving landmarks of film: that flatters r.
 
 What GRID's squares lack in PSNR is the shoulders': in the closer square, with the networks before (34.5 dB), half of the 89 clips
 had more than 35.1, the worst eight 30 to 31. There he sways, collar and neck go half a pixel to two otherwise than the head, and
@@ -192,8 +193,7 @@ def aims(figures: dict) -> list[list[object]]:
 def _of_grid(aim, told: dict) -> None:
     ours, gains = told["rows"][DRAWN], told["gains"]
     aim("PSNR, GRID, true landmarks", "≥ 35 dB", ours["psnr"], " dB", least=35)
-    if "psnr_bilinear" in ours:
-        aim("the same, resized without a filter, as the prototype does", "≥ 35 dB", ours["psnr_bilinear"], " dB", least=35)
+    aim("the same, resized without a filter, as the prototype does", "≥ 35 dB", ours["psnr_bilinear"], " dB", least=35)
     aim("SSIM, GRID, true landmarks", "≥ 0.96", ours["ssim"], least=0.96)
     aim("mouth PSNR, GRID, true landmarks", "≥ 34.5 dB", ours["psnr_mouth"], " dB", least=34.5)
     aim("… above the warp alone", "≥ 2 dB", gains[FROM_TRUE]["psnr_mouth"], " dB", least=2)

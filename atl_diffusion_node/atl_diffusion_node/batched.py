@@ -1,4 +1,4 @@
-"""One evaluation for the next frames of several faces, for a GPU: it draws eight small pictures in the time of one."""
+"""One evaluation for the next frames of several faces: meant for a GPU, on which it has never run."""
 import threading
 
 import numpy as np

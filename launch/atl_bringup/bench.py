@@ -63,7 +63,8 @@ def add_parser(subparsers) -> None:
     parser = subparsers.add_parser("bench", help="measure renderer and graph on this machine", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each graph run (0: the renderer alone)")
     parser.add_argument("--threads", type=int, default=2, help="that draw")
-    parser.add_argument("--device", choices=RENDERERS, default="cpu", help="where the renderer computes, as the diffusion node's")
+    parser.add_argument("--device", choices=RENDERERS, default="cpu",
+                        help="of renderer, avatars and graph, as the diffusion node's; start-up stays the CPU's")  # fmt: skip
     parser.add_argument("--streams", type=int, nargs="+", metavar="N", help="also so many avatars at once; on a GPU in batches")
     parser.add_argument("--viewer", action="store_true", help="also with one WebRTC viewer")
     parser.add_argument("--avx2", action="store_true", help="as on a processor without AVX-512 and bfloat16")

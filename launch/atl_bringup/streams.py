@@ -3,6 +3,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from threading import BrokenBarrierError
 
 import numpy as np
 
@@ -45,11 +46,15 @@ def _measured(runtime: Runtime, portrait: Portrait, driving: Iterator[np.ndarray
         return rows
 
     with ThreadPoolExecutor(count) as pool:
-        seen = list(pool.map(draw, range(count)))
+        drawing = [pool.submit(draw, which) for which in range(count)]
+    failures = [error for one in drawing if (error := one.exception())]
+    for error in sorted(failures, key=lambda error: isinstance(error, BrokenBarrierError)):
+        raise error  # the one that stopped the others, if there is one
+    seen = [one.result() for one in drawing]
     begun, ended = max(rows[WARM_UP - 1][0] for rows in seen), max(rows[-1][0] for rows in seen)
-    each = FRAMES / (ended - begun)
+    each = round(FRAMES / (ended - begun), 1)
     times, network = (np.array([row[k] for rows in seen for row in rows[WARM_UP:]]) for k in (1, 2))
     p50, p99 = np.percentile(times, (50, 99))
-    return {"streams": count, "runtime": shared.name, "fps_all": round(count * each, 1), "fps_each": round(each, 1),
+    return {"streams": count, "runtime": shared.name, "fps_all": round(count * each, 1), "fps_each": each,
             "p50_ms": round(float(p50), 2), "p99_ms": round(float(p99), 2), "network_ms": round(float(network.mean()), 2),
             "rest_ms": round(float((times - network).mean()), 2), "holds": each >= FRAME_RATE}  # fmt: skip

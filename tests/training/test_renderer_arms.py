@@ -127,6 +127,8 @@ def test_one_arm_can_be_made_anew_and_another_budget_is_refused(packed, tmp_path
         ablation(monkeypatch, packed, tmp_path, "--only", "pooled", "--steps", "3")
     with pytest.raises(UserError, match="--shards"):
         ablation(monkeypatch, packed, tmp_path, "--paper", "run")
+    with pytest.raises(UserError, match="no run of renderer.paper"):
+        ablation(monkeypatch, packed, tmp_path, "--paper", str(tmp_path), "--shards", str(tmp_path))
     with pytest.raises(UserError, match="no held-out segments"):
         ablation(monkeypatch, tmp_path, tmp_path)
     (tmp_path / "val").mkdir()

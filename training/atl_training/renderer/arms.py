@@ -62,6 +62,8 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.paper and not chosen.shards:
         raise UserError("--paper needs --shards.")
+    if chosen.paper and not all((chosen.paper / name).is_file() for name in ("metrics.json", "paper.safetensors")):
+        raise UserError(f"{chosen.paper} holds no run of renderer.paper.")  # now, not after hours
     if missing := [str(pack) for pack in chosen.data if not (pack / "val").is_dir()]:
         raise UserError(f"{', '.join(missing)} has no held-out segments (val) to judge by.")
     torch.set_num_threads(1)

@@ -138,6 +138,8 @@ def main() -> None:
         raise UserError("--shares needs one number for each folder of --data.")
     if min(arguments.steps, arguments.every) < 1:
         raise UserError("--steps and --every must be 1 or more.")
+    if not (0 <= arguments.start_share <= 1 and 0 <= arguments.own_share <= 1 and arguments.mouth_weight > 0):
+        raise UserError("--start-share and --own-share must be between 0 and 1, --mouth-weight above 0.")
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # torchrun says so
     device = choose_device(arguments.device)
     torch.manual_seed(arguments.seed)  # the same first weights in every process

@@ -51,8 +51,7 @@ class DraftClip:
         count = min(len(arrays["speech_weights"]), len(sample.audio) // FRAME_SAMPLES)
         return cls(sample.key, sample.audio[: count * FRAME_SAMPLES], arrays["speech_weights"][:count].astype(np.float64),
                    arrays["phoneme"][:count], arrays["viseme"][:count], facts["motion"], facts["language"], facts["voice"],
-                   facts["emotion"], facts["level"], arrays["landmarks"][:count].astype(np.float64),
-                   arrays["neutral"].astype(np.float64),
+                   facts["emotion"], facts["level"], arrays["landmarks"][:count], arrays["neutral"].astype(np.float64),
                    mean_face(arrays["landmarks"], arrays["neutral"]))  # fmt: skip
 
     @property

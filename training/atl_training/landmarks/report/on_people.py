@@ -66,7 +66,7 @@ def upright(points: np.ndarray) -> np.ndarray:
 def levelled(points: Iterable[np.ndarray], neutral: np.ndarray) -> np.ndarray:
     """Every (68, 3) as its head would stand on the upright neutral landmarks (68, 3): (T, 68, 3)."""
     place = upright(neutral)
-    return np.stack([level_to(place, frame) for frame in points])
+    return np.stack([level_to(place, frame.astype(np.float64)) for frame in points])
 
 
 def _spoken(face: PortraitFace, speech: np.ndarray) -> np.ndarray:

@@ -72,8 +72,8 @@ def drift(portrait: Portrait, renderer: FaceRenderer, model: SpeechModel, sounds
 def turned(portrait: Portrait, renderers: dict[str, FaceRenderer], sheet: Path | None) -> dict:
     """The portrait's head turned by every pair of ANGLES of yaw and pitch, mouth shut: by renderer, `verified`, % of them that
     dlib takes for the portrait, and `distance`, the mean; `near`, the same of those that are turned by no more than the largest
-    of ANGLES about whatever axis. `sheet`: a picture of what the first renderer made, pitch by row (up
-    to down), yaw by column."""
+    of ANGLES about whatever axis. `sheet`: a picture of what the first renderer made, pitch by row (up to down), yaw by
+    column."""
     embed, face = Embedder(), PortraitFace(portrait.neutral)
     own = embeddings(embed, [portrait.picture])[0]
     angles = np.radians([(pitch, yaw, 0) for pitch in ANGLES for yaw in ANGLES])
