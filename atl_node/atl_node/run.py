@@ -1,8 +1,10 @@
-"""`run_node`: the main() of every node. It ends at once on SIGINT or SIGTERM; its exit code tells why."""
+"""`run_node`: the main() of every node. It ends at once on SIGINT or SIGTERM, and when it hangs; its exit code tells why."""
 
 from __future__ import annotations
 
+import faulthandler
 import gc
+import os
 import signal
 import socket
 import sys
@@ -11,12 +13,29 @@ import traceback
 import weakref
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
 
 from atl_face.errors import UserError
 
 EXIT_USER_ERROR = 2
+BEAT_S = 1.0  # between proofs that callbacks still run
+HANGS_S = "ATL_HANGS_S"
+"""Environment variable: seconds without a callback after which a node ends itself, 0 for never (under a debugger, say)."""
+HANGS_S_DEFAULT = 30.0  # what a node loads takes seconds, also on a slow machine; espeak-ng is waited for 20 s at most
+
+
+def hang_limit() -> float:
+    """Seconds of `HANGS_S`. Raises UserError where that is no number of seconds."""
+    given = os.environ.get(HANGS_S, "")
+    try:
+        limit = float(given or HANGS_S_DEFAULT)
+    except ValueError:
+        limit = -1.0
+    if not 0 <= limit < 1e6:
+        raise UserError(f"{HANGS_S} is a number of seconds (0: never), not {given!r}.", "bad_parameter")
+    return limit
 
 
 class Stoppable:
@@ -40,6 +59,7 @@ def run_node(make_node, args: list[str] | None = None) -> int:
 
     SIGINT is a person's wish to end it: 0. SIGTERM to one node of a graph isn't the end of its work: 143, the shell's
     code for it, so that its supervisor starts it again. So does a bug in a callback, whose traceback is printed: 1.
+    A node in which nothing has run for `hang_limit` prints where each of its threads stands, and ends with 1, too.
 
     One thread runs all callbacks. At 25 images and 50 sound chunks a second that takes 8 % of a core; rclpy's
     EventsExecutor (9.1.2 from the package index) takes 50 % of one and delivers nothing.
@@ -50,6 +70,7 @@ def run_node(make_node, args: list[str] | None = None) -> int:
     """
     rclpy.init(args=args, signal_handler_options=rclpy.SignalHandlerOptions.NO)
     try:
+        limit_s = hang_limit()
         node = make_node()
     except UserError as error:
         print(error, file=sys.stderr)
@@ -62,6 +83,12 @@ def run_node(make_node, args: list[str] | None = None) -> int:
             still_there(0 if number == signal.SIGINT else 128 + number)
 
     watch_signals(stop)
+    if limit_s:  # a thread in C waits, so that a library which hangs with Python's lock held is found, too
+        def beat() -> None:
+            faulthandler.dump_traceback_later(limit_s, exit=True)
+
+        beat()
+        node.create_timer(min(BEAT_S, limit_s / 4), beat, clock=Clock(clock_type=ClockType.STEADY_TIME))
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
@@ -77,6 +104,7 @@ def run_node(make_node, args: list[str] | None = None) -> int:
     del node, executor
     gc.collect()
     rclpy.try_shutdown()
+    faulthandler.cancel_dump_traceback_later()
     return code
 
 

@@ -1,5 +1,6 @@
 """A real graph in processes of its own, and a probe inside the test's process that hears and sees what it publishes."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import psutil
 import pytest
 
 START_S = 40.0
+HANGS_S = 8.0  # after which a node of the graph ends itself; the default would outlast the tests' patience
 
 
 def atl(*words, **options):
@@ -76,7 +78,7 @@ def probe():
 @pytest.fixture(scope="module")
 def face(probe):
     """The supervisor's process of a running graph: shipped portrait, shipped speech, looped, no display."""
-    process = atl("run", "--display", "none", "--loop")
+    process = atl("run", "--display", "none", "--loop", env=os.environ | {"ATL_HANGS_S": str(HANGS_S)})
     try:
         probe.wait("image_raw")
         yield process

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from graph.conftest import atl, node_process
+from graph.conftest import HANGS_S, atl, node_process
 from PIL import Image as Picture
 from std_srvs.srv import Trigger
 
@@ -107,6 +107,15 @@ def test_a_killed_node_comes_back_and_the_face_goes_on(face, probe, name):
     topic = "audio_playout" if name == "display" else "image_raw"
     probe.wait(topic, 25, timeout_s=25)
     assert node_process(face, name).pid != victim.pid
+
+
+def test_a_node_that_hangs_is_started_again_and_the_face_goes_on(face, probe):
+    victim = node_process(face, "landmark")
+    victim.suspend()
+    time.sleep(HANGS_S + 0.5)
+    victim.resume()  # its watchdog, too, stood still
+    probe.wait("image_raw", 25, timeout_s=25)
+    assert node_process(face, "landmark").pid != victim.pid
 
 
 def test_a_clip_is_recorded_through_the_topics(tmp_path):

@@ -207,7 +207,7 @@ from atl_node.params import Parameter
 
 class Alone(AtlNode):
     def __init__(self):
-        super().__init__("alone", [Parameter("refuse", False, "x"), Parameter("bug", False, "x")])
+        super().__init__("alone", [Parameter(name, False, "x") for name in ("refuse", "bug", "hang")])
         self.halt = threading.Event()
     def configure(self):
         if self.value("refuse"):
@@ -217,6 +217,8 @@ class Alone(AtlNode):
         if self.value("bug"):
             ThreadPoolExecutor(1).submit(self.halt.wait)  # Python waits for it at its end
             self.create_timer(0.1, lambda: 1 / 0)
+        if self.value("hang"):
+            self.create_timer(0.1, self.halt.wait)
     def cleanup(self):
         self.halt.set()
         print("cleaned", flush=True)
@@ -225,8 +227,8 @@ sys.exit(run_node(Alone))
 """
 
 
-def alone(*arguments: str) -> subprocess.Popen:
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(20 + os.getpid() % 80)}
+def alone(*arguments: str, **variables: str) -> subprocess.Popen:
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(20 + os.getpid() % 80), **variables}
     command = [sys.executable, "-c", ALONE, "--ros-args", *arguments]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -257,3 +259,37 @@ def test_alone_a_node_with_a_bug_in_a_callback_ends_with_its_traceback_and_code_
     assert process.wait(20) == 1
     text = process.stdout.read()
     assert "ZeroDivisionError" in text and text.endswith("cleaned\n")
+
+
+def test_alone_a_node_that_hangs_tells_where_and_ends_with_code_1():
+    process = alone("-p", "hang:=true", ATL_HANGS_S="1.5")
+    assert process.stdout.readline() == "active\n"
+    began = time.monotonic()
+    assert process.wait(20) == 1
+    assert 1.0 < time.monotonic() - began < 10.0
+    text = process.stdout.read()
+    assert "threading.py" in text and "in wait" in text and "run_node" in text
+
+
+def test_alone_a_node_in_which_callbacks_run_lives_on():
+    process = alone(ATL_HANGS_S="0.5")
+    assert process.stdout.readline() == "active\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(3)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(5) == 0
+
+
+def test_alone_a_node_may_be_told_never_to_end_itself():
+    process = alone("-p", "hang:=true", ATL_HANGS_S="0")
+    assert process.stdout.readline() == "active\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(3)
+    process.kill()
+    process.wait(5)
+
+
+def test_alone_a_limit_that_is_no_number_is_a_user_error():
+    process = alone(ATL_HANGS_S="soon")
+    assert process.wait(20) == 2
+    assert "ATL_HANGS_S is a number of seconds (0: never), not 'soon'" in process.stdout.read()
