@@ -44,6 +44,7 @@ SET = """
 
 TITLES = {"grid": "GRID, clips of a real man that no training saw", "corpus": "Synthetic people that no training saw",
           "folder": "Film of people that no training saw (nine more of GRID's speakers, in the same studio)"}  # fmt: skip
+KEPT_OF = {"grid": "GRID", "folder": "strangers' film", "corpus": "synthetic people"}
 COLUMNS = {"PSNR, dB": "psnr", "SSIM": "ssim", "PSNR mouth": "psnr_mouth", "SSIM mouth": "ssim_mouth",
            "sharpness mouth": "sharpness_mouth", "lip-gap r": "gap_correlation", "amplitude": "gap_amplitude",
            "skin's flicker": "skin_flicker"}  # fmt: skip
@@ -69,6 +70,11 @@ gradients in grey levels a pixel where what is drawn fades out (a visible edge w
 where what is repainted ends, ours adds {seam_crop} to the warp and has {edge_crop} % of its {texture_crop}; farther out, into the
 portrait, the difference from it has {seam_paste}, and the frame {edge_paste} % of its {texture_paste}; around the mouth's view,
 ours adds {seam_mouth} and has {edge_mouth} % of the warp's {texture_mouth}.
+"""
+
+KEPT = """
+What need not change: {shares} of the crop's pixels are the warp's own, give or take one grey level (from the true landmarks;
+what the flow moves counts as changed).
 """
 
 STRANGERS = """
@@ -124,6 +130,9 @@ def renderer_section(figures: dict) -> str:
             parts += [SET.format(title=title, who=who, **told), *set_tables(told)]
     if "grid" in figures:
         parts.append(STEADY.format(**{key: spread(value) for key, value in figures["grid"]["steady"].items()}))
+    if kept := [f"{spread(figures[name]['steady']['kept'])} % ({of})" for name, of in KEPT_OF.items()
+                if "kept" in figures.get(name, {}).get("steady", {})]:  # fmt: skip
+        parts.append(KEPT.format(shares=", ".join(kept)))
     if told := figures.get("portraits"):
         rows = [[name, *(spread(row[key]) for key in STRANGER_COLUMNS.values()), row["worst_verified"], row["worst_r"]]
                 for name, row in told["rows"].items()]  # fmt: skip

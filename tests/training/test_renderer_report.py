@@ -21,7 +21,7 @@ from atl_landmark_node.face_model import average_neutral
 from atl_landmark_node.model import SpeechModel
 from atl_training.renderer.report import drift, sets, silence, strangers, turns
 from atl_training.renderer.report.crop import AREAS, SIZE, FaceCrop, areas, compared
-from atl_training.renderer.report.steadiness import STILL_PX, gradient, seams, skin, skin_flicker
+from atl_training.renderer.report.steadiness import STILL_PX, gradient, kept, seams, skin, skin_flicker
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,19 @@ def test_a_seam_is_seen_and_a_good_paste_is_none():
     assert told["edge_mouth"] > 105 and told["seam_mouth"] > 0.2 and told["seam_paste"] == 0
     ramp = np.tile(np.arange(8, dtype=np.float32) * 3, (8, 1))
     assert gradient(ramp)[1:-1, 1:-1] == pytest.approx(3)
+
+
+def test_the_share_of_kept_pixels_is_of_the_crop_and_forgives_rounding():
+    portrait = load_portrait(default_portrait_path(), 256)
+    still = np.minimum(portrait.picture, 250)[None]
+    assert kept(portrait, still + 1, still) == 100
+    changed = still.copy()
+    changed[0, portrait.region[0].stop :, :, 1] += 3  # beside the crop
+    assert kept(portrait, changed, still) == 100
+    inside = np.argwhere(np.minimum(portrait.region_uv, 1 - portrait.region_uv).min(axis=-1) > 0)
+    half = inside[: len(inside) // 2] + [portrait.region[0].start, portrait.region[1].start]
+    changed[0, half[:, 0], half[:, 1], 2] += 2
+    assert kept(portrait, changed, still) == pytest.approx(50, abs=0.1)
 
 
 def test_a_clip_is_judged_in_all_ways_without_its_first_frame(face, monkeypatch):

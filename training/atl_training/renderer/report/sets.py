@@ -16,7 +16,7 @@ from atl_face.topology import lip_gap
 from atl_landmark_node.model import SpeechModel
 from atl_training.figures import summed, with_interval
 from atl_training.renderer.report.crop import FaceCrop, compared
-from atl_training.renderer.report.steadiness import seams, skin_flicker
+from atl_training.renderer.report.steadiness import kept, seams, skin_flicker
 from atl_training.shards import Sample
 from atl_training.ways import FROM_SOUND, FROM_SOUND_POSED, FROM_TRUE, TRUTH, Clip, made_in_all_ways
 
@@ -70,4 +70,5 @@ def _on_clip(sample: Sample, renderer: FaceRenderer, model: SpeechModel, spoken:
         frames_of[way] = frames
     least = rows[TRUTH]["skin_flicker"] or np.nan  # of a noiseless film there is no ratio
     steady = {"flicker_ratio": rows[DRAWN]["skin_flicker"] / least, "gap_amplitude": rows[DRAWN]["gap_amplitude"]}
-    return rows, steady | seams(clip.portrait, clip.true_points, frames_of[DRAWN], frames_of[WARPED])
+    made = frames_of[DRAWN], frames_of[WARPED]
+    return rows, steady | seams(clip.portrait, clip.true_points, *made) | {"kept": kept(clip.portrait, *made)}

@@ -13,6 +13,7 @@ from atl_landmark_node.face_model import RIGID
 from atl_training.renderer.report.crop import SIZE, face_hull
 
 STILL_PX = 0.25  # of the 128: mean step of the points that speech leaves alone; GRID's median, mostly the tracker's own tremble
+KEPT = 1  # grey level that a pixel may differ by and still is the same: rounding
 APART = 0.15  # eye distances that skin keeps from brows, eyes, mouth and the edge of the face: the margin of `mouth_box`
 
 
@@ -64,6 +65,15 @@ def seams(portrait: Portrait, points: np.ndarray, ours: np.ndarray, warp_only: n
                     f"edge_{name}": 100 * made[band].mean() / texture}  # fmt: skip
         rows.append(row)
     return {name: mean_of([row[name] for row in rows]) for name in rows[0]}
+
+
+def kept(portrait: Portrait, ours: np.ndarray, warp_only: np.ndarray) -> float:
+    """How many pixels of the crop are the warp's own in our frames, (T, H, W, 3) uint8 both: per cent that differ by KEPT at most
+    in each channel. A move of the flow is a change, too."""
+    inside = np.zeros(portrait.picture.shape[:2], bool)
+    inside[portrait.region] = np.minimum(portrait.region_uv, 1 - portrait.region_uv).min(axis=-1) > 0
+    pairs = zip(ours, warp_only, strict=True)
+    return 100 * mean_of([(cv2.absdiff(*pair)[inside].max(axis=-1) <= KEPT).mean() for pair in pairs])
 
 
 def gradient(luma: np.ndarray) -> np.ndarray:
