@@ -73,8 +73,8 @@ ours adds {seam_mouth} and has {edge_mouth} % of the warp's {texture_mouth}.
 """
 
 KEPT = """
-What need not change: {shares} of the crop's pixels are the warp's own, give or take one grey level (from the true landmarks;
-what the flow moves counts as changed).
+What the network leaves alone: {shares} of the crop's pixels are the warp's own, give or take one grey level (from the true
+landmarks; where its flow moves something that shows, they aren't).
 """
 
 STRANGERS = """

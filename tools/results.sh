@@ -26,19 +26,21 @@ sets+=(--set "synthetic people that no training saw" "$DATA/corpus")
 if [ -n "${GRID:-}" ]; then
   prepare "$DATA/grid_shards" atl-corpus load "$GRID" --layout grid --speaker s1 --split clip \
     ${ALIGNMENTS:+--alignments "$ALIGNMENTS"}
-  sets+=(--set "GRID: clips of one real man that no training saw" "$DATA/grid_shards")
+  prepare "$DATA/grid_looks" python -m atl_training.loaders.looks --shards "$DATA/grid_shards"
+  sets+=(--set "GRID: clips of one real man that no training saw" "$DATA/grid_looks")
 fi
 train python -m atl_training.results "${sets[@]}" --clips "$CLIPS" --out docs/clips.json
 if [ -n "${FOLDER:-}" ]; then # a folder of clips that no network was trained on
   name=$(basename "$FOLDER")
   prepare "$DATA/folder_$name" atl-corpus load "$FOLDER" --layout folder
-  train python -m atl_training.results --set "$name" "$DATA/folder_$name" --all --clips "$CLIPS" --out docs/clips.json
+  prepare "$DATA/looks_$name" python -m atl_training.loaders.looks --shards "$DATA/folder_$name"
+  train python -m atl_training.results --set "$name" "$DATA/looks_$name" --all --clips "$CLIPS" --out docs/clips.json
 fi
-drawn=(--corpus "$DATA/corpus" ${GRID:+--grid "$DATA/grid_shards"} ${FOLDER:+--folder "$DATA/folder_$name"})
+drawn=(--corpus "$DATA/corpus" ${GRID:+--grid "$DATA/grid_looks"} ${FOLDER:+--folder "$DATA/looks_$name"})
 drawn+=(${PORTRAITS:+--portraits "$PORTRAITS"})
 [ ! -d "$DATA/corpus_turn" ] || drawn+=(--turns "$DATA/corpus_turn") # training/README.md tells how to make it; half an hour
 train python -m atl_training.renderer.report "${drawn[@]}" --clips "$CLIPS" --out docs/renderer.json
-[ -z "${GRID:-}" ] || train python -m atl_training.renderer.report --grid "$DATA/grid_shards" --only grid --clips 89 \
+[ -z "${GRID:-}" ] || train python -m atl_training.renderer.report --grid "$DATA/grid_looks" --only grid --clips 89 \
   --out docs/renderer.json # all that are held out
 if [ -n "${GRID:-}" ]; then
   prepare "$DATA/draft" atl-corpus make --draft --identities 1000 --clips 4 --seconds 9 --seed 1 "${studio[@]}"

@@ -106,10 +106,10 @@ class DisplayNode(AtlNode):
         return Level.OK, f"showing ({self.value('sink')})", figures
 
     def _make_recorder(self) -> Recorder:
-        out = self.value("out")
-        if not out:
+        if not (out := self.value("out")):
             raise UserError("The sink is `file`: set `out` to the clip to write.", "no_out")
         path = file_to_write(out)  # now, not at the first frame
+        self.unwatch()  # a clip that is closed, and its gaps filled, may take its time
         return Recorder(lambda size: ClipWriter(path, size))
 
     def _take_audio(self, message: AudioChunk) -> None:

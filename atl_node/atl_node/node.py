@@ -155,6 +155,7 @@ class AtlNode(Stoppable, LifecycleNode):
 
         Anything else is a bug (ERROR): the process ends with 1, so that its supervisor starts a new one.
         """
+        self.take_time()
         try:
             work()
         except UserError as error:
@@ -170,8 +171,7 @@ class AtlNode(Stoppable, LifecycleNode):
     def _autostart(self) -> None:
         self._starter.cancel()
         for trigger in (self.trigger_configure, self.trigger_activate):
-            result = trigger()
-            if result != TransitionCallbackReturn.SUCCESS:
+            if (result := trigger()) != TransitionCallbackReturn.SUCCESS:
                 self.finish(EXIT_USER_ERROR if result == TransitionCallbackReturn.FAILURE else 1)
                 return
 

@@ -1,10 +1,8 @@
-"""`run_node`: the main() of every node. It ends at once on SIGINT or SIGTERM, and when it hangs; its exit code tells why."""
+"""`run_node`: the main() of every node. It ends at once on SIGINT or SIGTERM; its exit code tells why."""
 
 from __future__ import annotations
 
-import faulthandler
 import gc
-import os
 import signal
 import socket
 import sys
@@ -18,24 +16,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
 
 from atl_face.errors import UserError
+from atl_node.watchdog import BEAT_S, PATIENCE_S, limit_s, watchdog
 
 EXIT_USER_ERROR = 2
-BEAT_S = 1.0  # between proofs that callbacks still run
-HANGS_S = "ATL_HANGS_S"
-"""Environment variable: seconds without a callback after which a node ends itself, 0 for never (under a debugger, say)."""
-HANGS_S_DEFAULT = 30.0  # what a node loads takes seconds, also on a slow machine; espeak-ng is waited for 20 s at most
-
-
-def hang_limit() -> float:
-    """Seconds of `HANGS_S`. Raises UserError where that is no number of seconds."""
-    given = os.environ.get(HANGS_S, "")
-    try:
-        limit = float(given or HANGS_S_DEFAULT)
-    except ValueError:
-        limit = -1.0
-    if not 0 <= limit < 1e6:
-        raise UserError(f"{HANGS_S} is a number of seconds (0: never), not {given!r}.", "bad_parameter")
-    return limit
 
 
 class Stoppable:
@@ -50,16 +33,24 @@ class Stoppable:
         if not self.stopped.done():
             self.stopped.set_result(exit_code)
 
+    def take_time(self) -> None:
+        """What comes now, in the executor's thread, may take a while: it isn't hanging."""
+        watchdog.beat(PATIENCE_S)
+
+    def unwatch(self) -> None:
+        """From now on nothing is hanging, however long it takes: nobody would start this node again."""
+        watchdog.rest()
+
     def end(self) -> None:
         """Called once before the node is destroyed, while ROS still works."""
 
 
-def run_node(make_node, args: list[str] | None = None) -> int:
+def run_node(make_node, args: list[str] | None = None, watched: bool = True) -> int:
     """Runs one node until it finishes or SIGINT/SIGTERM comes; returns the exit code of the process.
 
     SIGINT is a person's wish to end it: 0. SIGTERM to one node of a graph isn't the end of its work: 143, the shell's
     code for it, so that its supervisor starts it again. So does a bug in a callback, whose traceback is printed: 1.
-    A node in which nothing has run for `hang_limit` prints where each of its threads stands, and ends with 1, too.
+    A node in which no callback has run for `watchdog.limit_s` prints where its Python threads stand, and ends with 1, too.
 
     One thread runs all callbacks. At 25 images and 50 sound chunks a second that takes 8 % of a core; rclpy's
     EventsExecutor (9.1.2 from the package index) takes 50 % of one and delivers nothing.
@@ -67,10 +58,11 @@ def run_node(make_node, args: list[str] | None = None) -> int:
     Args:
         make_node: a class or function that makes a Stoppable node, called after rclpy.init.
         args: command line after the program's name; None takes the process's own.
+        watched: False where nobody would start it again.
     """
     rclpy.init(args=args, signal_handler_options=rclpy.SignalHandlerOptions.NO)
     try:
-        limit_s = hang_limit()
+        limit = limit_s() if watched else 0.0
         node = make_node()
     except UserError as error:
         print(error, file=sys.stderr)
@@ -83,12 +75,9 @@ def run_node(make_node, args: list[str] | None = None) -> int:
             still_there(0 if number == signal.SIGINT else 128 + number)
 
     watch_signals(stop)
-    if limit_s:  # a thread in C waits, so that a library which hangs with Python's lock held is found, too
-        def beat() -> None:
-            faulthandler.dump_traceback_later(limit_s, exit=True)
-
-        beat()
-        node.create_timer(min(BEAT_S, limit_s / 4), beat, clock=Clock(clock_type=ClockType.STEADY_TIME))
+    watchdog.begin(limit)
+    beats = Clock(clock_type=ClockType.STEADY_TIME)
+    node.create_timer(min(BEAT_S, limit / 4) or BEAT_S, lambda: watchdog.beat(), clock=beats)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
@@ -96,6 +85,7 @@ def run_node(make_node, args: list[str] | None = None) -> int:
     except Exception:  # a bug in a callback; threads of the node's own would keep the process, were they not ended
         traceback.print_exc()
         node.finish(1)
+    node.take_time()
     node.end()
     executor.shutdown()
     node.destroy_node()
@@ -104,7 +94,6 @@ def run_node(make_node, args: list[str] | None = None) -> int:
     del node, executor
     gc.collect()
     rclpy.try_shutdown()
-    faulthandler.cancel_dump_traceback_later()
     return code
 
 

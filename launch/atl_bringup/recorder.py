@@ -106,4 +106,4 @@ def _time(duration: Duration) -> QosTime:
 
 def record(recording: Recording, ends: SoundEnd | None, seconds: float | None) -> int:
     """Record until told to stop; returns the node's exit code. The recording is left open."""
-    return run_node(lambda: Recorder(recording, ends, seconds), [])
+    return run_node(lambda: Recorder(recording, ends, seconds), [], watched=False)

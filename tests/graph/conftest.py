@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 START_S = 40.0
-HANGS_S = 8.0  # after which a node of the graph ends itself; the default would outlast the tests' patience
+HANGS_S = 8.0  # after which a node of the graph that hangs ends itself; the default would outlast the tests' patience
 
 
 def atl(*words, **options):

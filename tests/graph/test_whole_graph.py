@@ -3,10 +3,12 @@
 import io
 import os
 import subprocess
+import sys
 import time
 
 import av
 import numpy as np
+import psutil
 import pytest
 import soundfile
 from graph.conftest import HANGS_S, atl, node_process
@@ -109,11 +111,15 @@ def test_a_killed_node_comes_back_and_the_face_goes_on(face, probe, name):
     assert node_process(face, name).pid != victim.pid
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10's watchdog would go by the system's time")
 def test_a_node_that_hangs_is_started_again_and_the_face_goes_on(face, probe):
     victim = node_process(face, "landmark")
-    victim.suspend()
-    time.sleep(HANGS_S + 0.5)
-    victim.resume()  # its watchdog, too, stood still
+    for _ in range(3):  # its limit passes while it is stopped; then its proof of life and its end race
+        if victim.is_running():
+            victim.suspend()
+            time.sleep(HANGS_S + 0.5)
+            victim.resume()
+            psutil.wait_procs([victim], timeout=2)
     probe.wait("image_raw", 25, timeout_s=25)
     assert node_process(face, "landmark").pid != victim.pid
 

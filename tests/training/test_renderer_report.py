@@ -135,7 +135,9 @@ def test_the_share_of_kept_pixels_is_of_the_crop_and_forgives_rounding():
     still = np.minimum(portrait.picture, 250)[None]
     assert kept(portrait, still + 1, still) == 100
     changed = still.copy()
-    changed[0, portrait.region[0].stop :, :, 1] += 3  # beside the crop
+    beside = portrait.region_uv[..., 1] > 1  # below the crop
+    assert beside.any()
+    changed[0][portrait.region][beside, 1] += 3
     assert kept(portrait, changed, still) == 100
     inside = np.argwhere(np.minimum(portrait.region_uv, 1 - portrait.region_uv).min(axis=-1) > 0)
     half = inside[: len(inside) // 2] + [portrait.region[0].start, portrait.region[1].start]

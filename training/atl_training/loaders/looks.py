@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from atl_face.detect import FaceTracker
+from atl_evaluation.metrics.tracking import track
 from atl_face.errors import UserError
 from atl_face.topology import lip_gap
 from atl_training.shards import Sample, find_shards, read_shards, write_shard
@@ -39,14 +39,14 @@ class Look:
     scale: float = 1.0
     mirror: bool = False
 
-    def matrix(self, size: int) -> np.ndarray:
-        """(2, 3): pixels of a square frame to pixels of what is shown, before it is mirrored."""
-        return cv2.getRotationMatrix2D((size / 2, size / 2), self.degrees, self.scale)
+    def _matrix(self, middle: float) -> np.ndarray:
+        """(2, 3): a square frame to what is shown, before it is mirrored."""
+        return cv2.getRotationMatrix2D((middle, middle), self.degrees, self.scale)
 
     def show(self, frame: np.ndarray) -> np.ndarray:
         """A square RGB frame as it is shown."""
         if self.degrees or self.scale != 1:
-            matrix = self.matrix(len(frame))
+            matrix = self._matrix((len(frame) - 1) / 2)  # OpenCV counts from the first pixel's middle, landmarks from its corner
             frame = cv2.warpAffine(frame, matrix, frame.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
         return np.ascontiguousarray(frame[:, ::-1] if self.mirror else frame)
 
@@ -54,7 +54,7 @@ class Look:
         """Points (68, 3) of what was shown, as points of the frame."""
         if self.mirror:
             points = points[MIRRORED] * (-1, 1, 1) + (size, 0, 0)
-        inverse = cv2.invertAffineTransform(self.matrix(size))
+        inverse = cv2.invertAffineTransform(self._matrix(size / 2))
         return np.column_stack([points[:, :2] @ inverse[:, :2].T + inverse[:, 2], points[:, 2] / self.scale])
 
 
@@ -67,12 +67,8 @@ def looked_at(frames: list[np.ndarray]) -> np.ndarray | None:
     """Landmarks (T, 68, 3) px of square frames, the mean of LOOKS; None where one of them lost the face."""
     tracks, size = [], len(frames[0])
     for look in LOOKS:
-        tracker = FaceTracker()
-        try:
-            seen = [tracker(look.show(frame)) for frame in frames]
-        finally:
-            tracker.close()
-        if any(points is None for points in seen):
+        seen = track(look.show(frame) for frame in frames)
+        if np.isnan(seen).any():
             return None
         tracks.append([look.back(points, size) for points in seen])
     return np.mean(tracks, axis=0)
@@ -102,6 +98,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the new shards; those that are there stay")
     parser.add_argument("--workers", type=int, default=2, help="processes (%(default)s)")
     chosen = parser.parse_args()
+    if chosen.out.resolve() == chosen.shards.resolve():
+        raise UserError("--out must be another folder than --shards.")
     shards = find_shards([chosen.shards])
     if not all(sample.facts["kind"] == "recorded" for sample in (next(read_shards([shard])) for shard in shards)):
         raise UserError(f"{chosen.shards} holds rendered clips: their landmarks are exact.")

@@ -70,5 +70,5 @@ def _on_clip(sample: Sample, renderer: FaceRenderer, model: SpeechModel, spoken:
         frames_of[way] = frames
     least = rows[TRUTH]["skin_flicker"] or np.nan  # of a noiseless film there is no ratio
     steady = {"flicker_ratio": rows[DRAWN]["skin_flicker"] / least, "gap_amplitude": rows[DRAWN]["gap_amplitude"]}
-    made = frames_of[DRAWN], frames_of[WARPED]
-    return rows, steady | seams(clip.portrait, clip.true_points, *made) | {"kept": kept(clip.portrait, *made)}
+    made = frames_of[DRAWN][1:], frames_of[WARPED][1:]
+    return rows, steady | seams(clip.portrait, clip.true_points[1:], *made) | {"kept": kept(clip.portrait, *made)}

@@ -52,7 +52,7 @@ def seams(portrait: Portrait, points: np.ndarray, ours: np.ndarray, warp_only: n
     edge, the warp alone or the portrait; and `edge_BAND`, ours over that, %: a visible edge makes it more than 100, blur less.
     """
     crop, paste = (np.zeros(portrait.picture.shape[:2], bool) for _ in range(2))
-    inside = np.minimum(portrait.region_uv, 1 - portrait.region_uv).min(axis=-1)
+    inside = _from_edge(portrait)
     crop[portrait.region] = (inside > 0) & (inside < EDGE)
     paste[portrait.region] = (portrait.feather[..., 0] > 0) & (portrait.feather[..., 0] < 1)
     still = _luma(portrait.picture)
@@ -69,9 +69,9 @@ def seams(portrait: Portrait, points: np.ndarray, ours: np.ndarray, warp_only: n
 
 def kept(portrait: Portrait, ours: np.ndarray, warp_only: np.ndarray) -> float:
     """How many pixels of the crop are the warp's own in our frames, (T, H, W, 3) uint8 both: per cent that differ by KEPT at most
-    in each channel. A move of the flow is a change, too."""
+    in each channel. A move of the flow that shows counts as a change."""
     inside = np.zeros(portrait.picture.shape[:2], bool)
-    inside[portrait.region] = np.minimum(portrait.region_uv, 1 - portrait.region_uv).min(axis=-1) > 0
+    inside[portrait.region] = _from_edge(portrait) > 0
     pairs = zip(ours, warp_only, strict=True)
     return 100 * mean_of([(cv2.absdiff(*pair)[inside].max(axis=-1) <= KEPT).mean() for pair in pairs])
 
@@ -79,6 +79,11 @@ def kept(portrait: Portrait, ours: np.ndarray, warp_only: np.ndarray) -> float:
 def gradient(luma: np.ndarray) -> np.ndarray:
     """Length of the gradient (H, W) of luma (H, W) float32, levels a pixel."""
     return np.hypot(*(cv2.Sobel(luma, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1))))
+
+
+def _from_edge(portrait: Portrait) -> np.ndarray:
+    """How far within the crop the region's pixels are, (h, w) crop sides; negative beside it."""
+    return np.minimum(portrait.region_uv, 1 - portrait.region_uv).min(axis=-1)
 
 
 def _mouth_band(portrait: Portrait, points: np.ndarray) -> np.ndarray:
