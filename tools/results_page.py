@@ -36,11 +36,12 @@ SETS = """
 clips a set). Held-out clips in which something is said: their first frame is the portrait (and isn't judged); they are made anew
 from the true landmarks, from the sound with the head held as it truly was (mouth and jaw alone move), and from the sound alone.
 Means over clips with 95 % bootstrap intervals (percentiles; of 8 normal values such an interval holds the true mean in about
-88 % of the cases, not in 95). Boxes are `atl_face.topology.face_box` and `mouth_box` around the true
-landmarks, pixels those of the set's pictures. Landmarks of frames are mediapipe's: the row "ground truth" is the detector's
-own floor. What each column is: [the catalogue](../atl_evaluation/atl_evaluation/metrics/catalogue.py). |lag| and |sync offset|
-are mean sizes: early in one clip and late in the next isn't in step. Sync is judged by
-[our own expert](../atl_evaluation/atl_evaluation/data/README.md) and not comparable with published LSE.
+88 % of the cases, not in 95). Boxes are `atl_face.topology.face_box` and `mouth_box` around the true landmarks (of film: the
+mean of four looks, `atl_training.loaders.looks`), pixels those of the set's pictures. Landmarks of frames are mediapipe's:
+the row "ground truth" is the detector's own floor (of film, one look against the mean of four). What each column is: [the
+catalogue](../atl_evaluation/atl_evaluation/metrics/catalogue.py). |lag| and |sync offset| are mean sizes: early in one clip
+and late in the next isn't in step. Sync is judged by [our own expert](../atl_evaluation/atl_evaluation/data/README.md) and
+not comparable with published LSE.
 
 **Not Inception's, not LPIPS's:** "perceptual mouth" is on features of a VGG-16 tuned for edges (HED); "Fréchet" and "kernel" are
 computed as FID and KID are, but on features of EfficientNet-Lite0, over the squares around the faces. None of them is comparable

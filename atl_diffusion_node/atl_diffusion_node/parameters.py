@@ -12,7 +12,7 @@ PARAMETERS = [
               "sees one, else cpu. The CUDA ones were never run: no GPU was there.",
               choices=DEVICES, read_only=True),
     Parameter("precision", "auto", "On CPUs (cuda computes in bf16); auto takes int8 on x86, which is the "
-              "fastest there and costs .03 dB, else f32.",
+              "fastest there and costs .02 dB, else f32.",
               choices=("auto", "f32", "bf16", "int8"), read_only=True),
     Parameter("threads", 2, "Threads that draw on a CPU, 0: all cores. From two on the face and its mouth are drawn at the "
               "same time. Two are what a small robot has.",
