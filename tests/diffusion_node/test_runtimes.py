@@ -145,7 +145,7 @@ def constants(graph):
 
 
 KEPT, KEPT_SHAPES = 10, 7
-"""Convolutions that aren't quantised (`renderer.quantise.EXACT`: change, flow, the first, and at the two coarse levels four of the
+"""Convolutions left in float (`renderer.quantise.EXACT`: change, flow, the first, and at the two coarse levels four of the
 encoder, one on the way up, two of the decoder), and how many shapes those of 3 x 3 have."""
 
 
