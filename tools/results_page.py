@@ -24,6 +24,9 @@ Made by `tools/results_page.py` from [clips.json](clips.json), [bag.json](bag.js
 commands below wrote (`make results` runs all but the benchmarks' and the compared trainings'). Machines like this one:
 {processor}, {cores} cores, no GPU; they aren't all equally fast.
 
+The renderer's networks changed with commit f9e9b90. Of those before: bag.json, and what landmarks.json tells of drawn frames
+(sync).
+
 The networks by themselves, on held-out data and beside their baselines: model cards of
 [sound to landmarks](../atl_landmark_node/atl_landmark_node/data/README.md) and of the
 [renderer](../atl_diffusion_node/atl_diffusion_node/data/README.md).
