@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from atl_face.errors import UserError
-from atl_face.inference import compile_on_cpu, load_openvino
+from atl_face.inference import compile_on_cpu, prefers_bf16
 
 FACE_SIZE = 256  # pixels of the crop's side
 WINDOW = (128, 128)  # height and width of the face's view: the whole crop at half its size
@@ -50,20 +50,6 @@ class Runtime(Protocol):
 def memory_shapes(height: int, width: int) -> list[tuple[int, int, int]]:
     """(C, H, W) of the three memory tensors for pictures of height x width pixels."""
     return [(c, height >> level, width >> level) for level, c in enumerate(MEMORY_CHANNELS, 2)]
-
-
-def prefers_bf16() -> bool:
-    """Whether bfloat16 beats float32 on this processor: by its kind, not by a stopwatch, so that runs repeat.
-
-    OpenVINO must compute it natively, and it pays with AMX or on AMD's Zen 4 and 5. On the Xeon with AVX512-BF16
-    alone on which this was written, bfloat16 convolutions were slower than float32.
-    """
-    native = "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    cpuinfo = Path("/proc/cpuinfo")
-    told = cpuinfo.read_text() if cpuinfo.is_file() else ""
-    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()  # which that property doesn't tell
-    native &= allowed in ("ALL", "DEFAULT") or any(kind in allowed for kind in ("BF16", "FP16", "AMX", "AVX10", "AVX2_VNNI_2"))
-    return native and ("amx_bf16" in told or "AuthenticAMD" in told)
 
 
 def best_precision() -> str:

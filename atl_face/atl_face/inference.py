@@ -1,5 +1,6 @@
 """OpenVINO, which runs the networks on a CPU; loaded only where it is needed, and asked for where it is missing."""
 
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +21,20 @@ def load_openvino() -> ModuleType:
             "no_openvino",
         ) from error
     return openvino
+
+
+def prefers_bf16() -> bool:
+    """Whether bfloat16 beats float32 on this processor: by its kind, not by a stopwatch, so that runs repeat.
+
+    OpenVINO must compute it natively, and it pays with AMX or on AMD's Zen 4 and 5. On the Xeon with AVX512-BF16
+    alone on which this was written, bfloat16 convolutions were slower than float32.
+    """
+    native = "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    cpuinfo = Path("/proc/cpuinfo")
+    told = cpuinfo.read_text() if cpuinfo.is_file() else ""
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()  # which that property doesn't tell
+    native &= allowed in ("ALL", "DEFAULT") or any(kind in allowed for kind in ("BF16", "FP16", "AMX", "AVX10", "AVX2_VNNI_2"))
+    return native and ("amx_bf16" in told or "AuthenticAMD" in told)
 
 
 def compile_on_cpu(path: Path, precision: str = "f32", threads: int = 1, **more: str):

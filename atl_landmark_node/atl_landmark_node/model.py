@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from atl_face.inference import compile_on_cpu
+from atl_face.inference import compile_on_cpu, load_openvino, prefers_bf16
 from atl_face.topology import SPEECH_WEIGHTS
 from atl_landmark_node.features import MELS
 
@@ -20,15 +20,23 @@ STYLES = ("rules", "real")  # whose articulation: the corpus's rules, or a real 
 class SpeechModel:
     """One step of the network: a window of features and the state in, weights and the next state out.
 
+    It computes in bfloat16 where the processor does so natively: a step of one window waits for 10 MB of weights more than for
+    arithmetic. The landmarks are the same to .2 % of the eye distance (tests/landmark_node/test_model.py).
+
     Args:
         style: articulation to imitate, of `STYLES`.
+        precision: f32, bf16, or auto, the better one for the processor.
     """
 
-    def __init__(self, style: str = "real", path: Path | None = None):
+    def __init__(self, style: str = "real", path: Path | None = None, precision: str = "auto"):
         path = path or Path(str(resources.files(__package__) / "data" / "speech_landmarks.onnx"))
-        self._request = compile_on_cpu(path).create_infer_request()
-        self._style = np.zeros((1, len(STYLES)), np.float32)
-        self._style[0, STYLES.index(style)] = 1
+        chosen = ("bf16" if prefers_bf16() else "f32") if precision == "auto" else precision
+        self._request = compile_on_cpu(path, chosen).create_infer_request()
+        shapes = (1, WINDOW, MELS), (1, LAYERS * STATE), (1, len(STYLES))
+        self._inputs = [np.zeros(shape, np.float32) for shape in shapes]
+        for index, array in enumerate(self._inputs):  # once: arrays that are handed over in each call cost as much as the network
+            self._request.set_input_tensor(index, load_openvino().Tensor(array, shared_memory=True))
+        self._inputs[2][0, STYLES.index(style)] = 1
 
     def start(self) -> np.ndarray:
         """The state before any sound."""
@@ -36,6 +44,7 @@ class SpeechModel:
 
     def step(self, window: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
         """Weights (len(SPEECH_WEIGHTS),) in [0, 1], probability of speech, next state; window (WINDOW, MELS)."""
-        result = self._request.infer([np.ascontiguousarray(window.reshape(1, WINDOW, MELS)), state, self._style])
-        answer = np.array(result[0])[0]
-        return answer[:-1], float(answer[-1]), np.array(result[1])
+        self._inputs[0][0], self._inputs[1][:] = window, state
+        self._request.infer()
+        answer, state = (np.array(self._request.get_output_tensor(index).data) for index in range(2))
+        return answer[0, :-1], float(answer[0, -1]), state

@@ -10,9 +10,8 @@ import time
 from math import prod
 from statistics import median
 
-from atl_diffusion_node.runtime import prefers_bf16
 from atl_face.errors import UserError
-from atl_face.inference import load_openvino
+from atl_face.inference import load_openvino, prefers_bf16
 
 ROUNDS = 4  # evaluations that are timed, after one that isn't
 

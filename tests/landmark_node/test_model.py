@@ -1,0 +1,51 @@
+"""The network's step: what it computes in, and whose memory its answers lie in."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atl_audio_node import __file__ as audio_room
+from atl_face.media import read_audio
+from atl_face.topology import eye_distance, lip_gap
+from atl_landmark_node import model as model_module
+from atl_landmark_node.face_model import average_neutral
+from atl_landmark_node.features import MELS
+from atl_landmark_node.model import OUTPUTS, WINDOW, SpeechModel
+from atl_landmark_node.stream import landmarks_of
+
+
+@pytest.fixture(scope="module")
+def sound():
+    return read_audio(Path(audio_room).parent / "data" / "default_speech.flac")[:96000]
+
+
+def test_bfloat16_moves_the_landmarks_as_float32_does(sound):
+    neutral = average_neutral()
+    exact, coarse = (np.stack([frame.points for frame in landmarks_of(sound, neutral, SpeechModel(precision=precision))])
+                     for precision in ("f32", "bf16"))  # fmt: skip
+    assert np.abs(coarse - exact).max() < 0.002 * eye_distance(neutral)
+    assert np.corrcoef(lip_gap(exact), lip_gap(coarse))[0, 1] > 0.9995
+
+
+@pytest.mark.parametrize("native, precision", [(True, "bf16"), (False, "f32")])
+def test_the_processor_decides_on_the_precision(monkeypatch, native, precision):
+    asked, compiled = [], model_module.compile_on_cpu
+    monkeypatch.setattr(model_module, "prefers_bf16", lambda: native)
+    monkeypatch.setattr(model_module, "compile_on_cpu", lambda path, chosen: asked.append(chosen) or compiled(path, chosen))
+    SpeechModel()
+    SpeechModel(precision="f32")
+    assert asked == [precision, "f32"]
+
+
+def test_an_answer_stays_what_it_was_when_the_next_one_is_made():
+    model, window = SpeechModel(), np.random.default_rng(0).standard_normal((WINDOW, MELS)).astype(np.float32)
+    weights, speech, state = model.step(window, model.start())
+    kept = weights.copy(), state.copy()
+    again, _, moved = model.step(-window, state)
+    assert weights.shape == (OUTPUTS - 1,) and 0 <= speech <= 1 and state.shape == model.start().shape
+    assert np.array_equal(weights, kept[0]) and np.array_equal(state, kept[1])
+    assert not np.array_equal(again, weights) and not np.array_equal(moved, state)
+    same, _, _ = SpeechModel().step(window, model.start())
+    assert np.array_equal(same, weights), "nothing of an earlier step is left in a model"
+    rules, _, _ = SpeechModel("rules").step(window, model.start())
+    assert not np.array_equal(rules, weights), "the style that was asked for is heard"
