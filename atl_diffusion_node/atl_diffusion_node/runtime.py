@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from atl_face.errors import UserError
-from atl_face.inference import compile_on_cpu, prefers_bf16
+from atl_face.inference import FixedInference, compile_on_cpu, prefers_bf16
 
 FACE_SIZE = 256  # pixels of the crop's side
 WINDOW = (128, 128)  # height and width of the face's view: the whole crop at half its size
@@ -126,13 +126,8 @@ class OpenVinoRuntime(_GraphRuntime):
         self.name = f"openvino-{self._precision}"
 
     def _load(self, graph):
-        request = compile_on_cpu(graph, self._float, self._cores, ENABLE_CPU_PINNING="NO").create_infer_request()
-
-        def run(inputs):
-            result = request.infer(inputs, share_inputs=True)
-            return [np.array(result[i]) for i in range(len(result))]
-
-        return run
+        run = FixedInference(compile_on_cpu(graph, self._float, self._cores, ENABLE_CPU_PINNING="NO"))
+        return lambda inputs: run(*inputs)
 
 
 class OnnxRuntime(_GraphRuntime):

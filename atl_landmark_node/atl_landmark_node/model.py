@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from atl_face.inference import compile_on_cpu, load_openvino, prefers_bf16
+from atl_face.inference import FixedInference, compile_on_cpu, prefers_bf16
 from atl_face.topology import SPEECH_WEIGHTS
-from atl_landmark_node.features import MELS
 
 PAST = 8  # feature frames (10 ms each) before a landmark frame that its window reaches back to; the GRUs remember more
 CURRENT = 4  # feature frames of the landmark frame itself: 40 ms
@@ -31,12 +30,9 @@ class SpeechModel:
     def __init__(self, style: str = "real", path: Path | None = None, precision: str = "auto"):
         path = path or Path(str(resources.files(__package__) / "data" / "speech_landmarks.onnx"))
         chosen = ("bf16" if prefers_bf16() else "f32") if precision == "auto" else precision
-        self._request = compile_on_cpu(path, chosen).create_infer_request()
-        shapes = (1, WINDOW, MELS), (1, LAYERS * STATE), (1, len(STYLES))
-        self._inputs = [np.zeros(shape, np.float32) for shape in shapes]
-        for index, array in enumerate(self._inputs):  # once: arrays that are handed over in each call cost as much as the network
-            self._request.set_input_tensor(index, load_openvino().Tensor(array, shared_memory=True))
-        self._inputs[2][0, STYLES.index(style)] = 1
+        self._run = FixedInference(compile_on_cpu(path, chosen))
+        self._style = np.zeros((1, len(STYLES)), np.float32)
+        self._style[0, STYLES.index(style)] = 1
 
     def start(self) -> np.ndarray:
         """The state before any sound."""
@@ -44,7 +40,5 @@ class SpeechModel:
 
     def step(self, window: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
         """Weights (len(SPEECH_WEIGHTS),) in [0, 1], probability of speech, next state; window (WINDOW, MELS)."""
-        self._inputs[0][0], self._inputs[1][:] = window, state
-        self._request.infer()
-        answer, state = (np.array(self._request.get_output_tensor(index).data) for index in range(2))
+        answer, state = self._run(window[None], state, self._style)
         return answer[0, :-1], float(answer[0, -1]), state
