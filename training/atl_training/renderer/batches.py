@@ -118,21 +118,21 @@ def in_view(segment: dict[str, np.ndarray], view: View, rng: np.random.Generator
 
 
 class Draws(IterableDataset):
-    """Endless random batches of BATCH frames in a view, each batch of segments of one length."""
+    """Endless random batches of BATCH frames in a view, each batch of segments of one of `lengths`, in frames."""
 
-    def __init__(self, segments: Segments, view: View, seed: list[int]):
-        self._segments, self._view, self._seed = segments, view, seed
+    def __init__(self, segments: Segments, view: View, seed: list[int], lengths: tuple[int, ...] = CLIPS):
+        self._segments, self._view, self._seed, self._lengths = segments, view, seed, lengths
 
     def __iter__(self):
         torch.set_num_threads(1)
         cv2.setNumThreads(1)
         rng = np.random.default_rng(self._seed)
         while True:
-            frames = CLIPS[rng.integers(len(CLIPS))]
+            frames = self._lengths[rng.integers(len(self._lengths))]
             yield self._segments.batch(self._segments.draw(BATCH // frames, rng), self._view, rng, frames)
 
 
-def stream(segments: Segments, view: View, seed: list[int], device: torch.device):
+def stream(segments: Segments, view: View, seed: list[int], device: torch.device, lengths: tuple[int, ...] = CLIPS):
     """Batches of `Draws` for a device, but not on it yet, made ahead in another process, which is forked here."""
-    draws, pinned = Draws(segments, view, seed), device.type == "cuda"
+    draws, pinned = Draws(segments, view, seed, lengths), device.type == "cuda"
     return iter(DataLoader(draws, batch_size=None, num_workers=1, prefetch_factor=4, pin_memory=pinned))

@@ -23,11 +23,12 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from atl_diffusion_node.guide import MOUTH_WEIGHT
-from atl_diffusion_node.views import VIEWS
+from atl_diffusion_node.views import FACE, MOUTH, VIEWS
 from atl_face.errors import UserError
 from atl_training.checkpoint import complete, load_checkpoint, save_checkpoint
 from atl_training.device import add_device_argument, choose_device, join_processes
-from atl_training.renderer.batches import Batch, Segments, stream
+from atl_training.renderer.batches import CLIPS, FRAMES, Batch, Segments, stream
+from atl_training.renderer.beholders import RECOGNITION_RATE, FaceCritic, LipReader, PerceptualLoss
 from atl_training.renderer.critic import PatchCritic, hinge, persuade
 from atl_training.renderer.judge import LOOK, pictures, validate
 from atl_training.renderer.losses import reconstruction
@@ -42,7 +43,7 @@ GRADIENT_LIMIT = 1.0  # norm; without normalisation layers a bad batch could thr
 AVERAGE = 0.997  # of the moving average that is kept: the critic makes single states noisy
 ASKED = ("data", "shares", "begin", "rate", "steps", "seed", "view",
          "no_critic", "noise", "mouth_weight", "start_share", "own_share", "no_warp", "no_rasters", "pooled",
-         "no_flow")  # fmt: skip
+         "no_flow", "perceptual", "identity", "lips", "lip_expert")  # fmt: skip
 """What a run can't change when it goes on."""
 
 
@@ -64,6 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-rasters", action="store_true", help="ablation: landmarks through the noise (and the warp) alone")
     parser.add_argument("--pooled", action="store_true", help="ablation: identity as vectors")
     parser.add_argument("--no-flow", action="store_true", help="ablation: nothing moves the warped portrait on")
+    parser.add_argument("--perceptual", type=float, default=0.0, help="weight of the perceptual loss")
+    parser.add_argument("--identity", type=float, default=0.0, help="weight of the identity loss, of the face's view")
+    parser.add_argument("--lips", type=float, default=0.0, help="weight of what an expert of sync sees, of the mouth's view")
+    parser.add_argument("--lip-expert", type=Path, help="folder of that expert's training (atl_training.sync.train)")
     add_device_argument(parser)
     parser.add_argument("--threads", type=int, default=2, help="of each process")
     parser.add_argument("--bf16", action="store_true",
@@ -108,6 +113,16 @@ class Training:
         self.critic_from = float("inf") if arguments.no_critic else CRITIC_FROM * arguments.steps
         self.keep = {"net": net, "average": self.average, "critic": critic, "optimiser": optimiser,
                      "critic_optimiser": critic_optimiser, "schedule": schedule}  # fmt: skip
+        self.beholders = {}
+        if arguments.perceptual:
+            self.beholders["perceptual"] = arguments.perceptual, PerceptualLoss(device)
+        if arguments.lips:
+            self.beholders["lips"] = arguments.lips, LipReader(arguments.lip_expert, device)
+        self.faces = FaceCritic().to(device) if arguments.identity else None
+        if self.faces:
+            self.faces_optimiser = torch.optim.AdamW(self.faces.parameters(), RECOGNITION_RATE)
+            self.beholders["identity"] = arguments.identity, self.faces.unlike
+            self.keep |= {"faces": self.faces, "faces_optimiser": self.faces_optimiser}
 
     def __call__(self, batch: Batch, step: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The parts of the loss before the step, weighted."""
@@ -122,6 +137,10 @@ class Training:
                 step_of(self.critic, self.critic_optimiser, hinge(self.critic, real, fake, lines), self.world)
                 asked = persuade(self.critic, real, fake, lines)
             parts |= {"critic": CRITIC_LOSS * asked["critic"], "matching": MATCHING_LOSS * asked["matching"]}
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            if self.faces:
+                step_of(self.faces, self.faces_optimiser, self.faces.finds(batch), self.world)
+            parts |= {name: weight * loss(answer.whole, batch) for name, (weight, loss) in self.beholders.items()}
         step_of(self.net, self.optimiser, sum(parts.values()), self.world)
         self.schedule.step()
         with torch.no_grad():
@@ -140,6 +159,10 @@ def main() -> None:
         raise UserError("--steps and --every must be 1 or more.")
     if not (0 <= arguments.start_share <= 1 and 0 <= arguments.own_share <= 1 and arguments.mouth_weight > 0):
         raise UserError("--start-share and --own-share must be between 0 and 1, --mouth-weight above 0.")
+    if (arguments.identity and arguments.view != FACE.name) or (arguments.lips and arguments.view != MOUTH.name):
+        raise UserError("--identity is for the face's view, --lips for the mouth's.")
+    if bool(arguments.lips) != bool(arguments.lip_expert):
+        raise UserError("--lips and --lip-expert go together.")
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # torchrun says so
     device = choose_device(arguments.device)
     torch.manual_seed(arguments.seed)  # the same first weights in every process
@@ -161,7 +184,7 @@ def main() -> None:
         begin, hours = state["step"], state["hours"]
     seed = [arguments.seed, begin, rank]  # every process and every resumed run draws anew
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-    batches = stream(train, VIEWS[arguments.view], seed, device)
+    batches = stream(train, VIEWS[arguments.view], seed, device, (*CLIPS, FRAMES) if arguments.lips else CLIPS)
     if world > 1:
         join_processes(device)  # after the fork of `stream`: nccl must not be forked
     log, started = SummaryWriter(arguments.out / "log") if rank == 0 else None, time.time() - 3600 * hours
