@@ -12,13 +12,11 @@ INTRODUCTION = """
 `python -m atl_training.renderer.report --grid grid_looks --corpus corpus --turns corpus_turn --folder FOLDER --portraits
 PICTURES --clips 9 --out docs/renderer.json`, then `--only grid --clips 89`: all of GRID's that are held out. The driving
 landmarks of film are the mean of four looks at each frame (`atl_training.loaders.looks`); driven by those of one look, as
-the film is loaded at first, ours has 35.3 dB on GRID, without a filter 34.5, mouth 35.1 (throwaway script). All parts but
-GRID's were measured with the same networks quantised as by commit 9c9b1eb, int8 in more of their layers (52.0 dB from torch
-instead of 56.3, worth .04 dB on GRID). The sentences that portraits say and drift hears are GRID's held-out ones in another
-order than the command gives. The corpus is of `atl-corpus make --identities 100 --clips 1`, of which only the held-out
-people were made. The default renderer as it runs ({runtime}, {steps} evaluation a frame), whole frames, paste-back
-included. Means over clips with 95 % bootstrap intervals (of 9 clips too narrow, see above: where one ends near 0, the gain
-is not sure); gains are paired by clip. A clip's first frame is its portrait and isn't judged.
+the film is loaded at first, ours has 35.3 dB on GRID, without a filter 34.5, mouth 35.1 (throwaway script). The corpus is
+of `atl-corpus make --identities 100 --clips 1`, of which only the held-out people were made. The default renderer as it
+runs ({runtime}, {steps} evaluation a frame), whole frames, paste-back included. Means over clips with 95 % bootstrap
+intervals (of 9 clips too narrow, see above: where one ends near 0, the gain is not sure); gains are paired by clip. A
+clip's first frame is its portrait and isn't judged.
 
 Pictures are judged in a square around the face, fixed over the clip, resized to 128 px with area interpolation: its side is
 1.4 times the height of FaceMesh's box (hairline to chin) in the first frame, as in the prototype whose figures the aims
