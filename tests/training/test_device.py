@@ -52,7 +52,7 @@ def there(request, monkeypatch):
         yield SimpleNamespace(device=choose_device("cuda"), near=1e-2)
         return
     with Elsewhere().patched(monkeypatch) as mode:
-        yield SimpleNamespace(device=THERE, near=1e-4)
+        yield SimpleNamespace(device=THERE, near=1e-3)  # 5e-4 where one unit at its kink goes the other way, 2e-5 else
     assert set(mode.autocasts) == {"cpu", "meta"} and mode.autocasts["cpu"] == mode.autocasts["meta"], "each run asks for its own"
 
 
