@@ -77,18 +77,20 @@ def is_closed(gap: np.ndarray) -> np.ndarray:
     return np.asarray(gap) < CLOSED_LIP_GAP
 
 
+_LIDS_AND_CORNERS = np.array([[*LID_PAIRS["left"], (42, 45)], [*LID_PAIRS["right"], (39, 36)]]).transpose(2, 0, 1)
+"""(2, 2, 3) points: of each eye what is measured between its lids, twice, and between its corners. At once: this is asked
+in every frame."""
+
+
 def eye_openness(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eye aspect ratio (lid distance over eye width) of the person's left and right eye, each (...,); open is ~0.3.
 
     Soukupova and Cech, "Real-Time Eye Blink Detection using Facial Landmarks", 2016, equation 1.
     """
 
-    def ratio(side: str, inner: int, outer: int) -> np.ndarray:
-        width = np.linalg.norm(points[..., inner, :2] - points[..., outer, :2], axis=-1)
-        lids = [np.linalg.norm(points[..., a, :2] - points[..., b, :2], axis=-1) for a, b in LID_PAIRS[side]]
-        return np.mean(lids, axis=0) / width
-
-    return ratio("left", 42, 45), ratio("right", 39, 36)
+    apart = np.linalg.norm(points[..., _LIDS_AND_CORNERS[0], :2] - points[..., _LIDS_AND_CORNERS[1], :2], axis=-1)
+    ratio = apart[..., :2].mean(axis=-1) / apart[..., 2]
+    return ratio[..., 0], ratio[..., 1]
 
 
 def _box(points: np.ndarray, part: slice, margin: float) -> np.ndarray:

@@ -119,7 +119,7 @@ class PortraitFace:
 
     def points(self, weights: np.ndarray, rotation=(0.0, 0.0, 0.0), translation=(0.0, 0.0, 0.0)) -> np.ndarray:
         """Landmarks (68, 3) for weights (52,), head rotation (pitch, yaw, roll) rad, translation in eye distances."""
-        shape = self.neutral + np.tensordot(weights, self.basis, 1)
+        shape = self.neutral + (weights @ self.basis.reshape(len(weights), -1)).reshape(self.neutral.shape)
         turn = rotation_matrix(*rotation)
         return (shape - self._pivot) @ turn.T + self._pivot + np.asarray(translation) * self.scale
 
