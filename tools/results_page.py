@@ -25,9 +25,6 @@ Made by `tools/results_page.py` from [clips.json](clips.json), [bag.json](bag.js
 commands below wrote (`make results` runs all but the benchmarks' and the compared trainings'). Machines like this one:
 {processor}, {cores} cores, no GPU; they aren't all equally fast.
 
-The renderer's networks changed with commit f9e9b90. Of those before: bag.json, and what landmarks.json tells of drawn frames
-(sync).
-
 The networks by themselves, on held-out data and beside their baselines: model cards of
 [sound to landmarks](../atl_landmark_node/atl_landmark_node/data/README.md) and of the
 [renderer](../atl_diffusion_node/atl_diffusion_node/data/README.md).
@@ -78,10 +75,10 @@ SPEED = """
 
 `atl bench --viewer --reference --seconds {seconds:.0f} --json docs/bench.json` and `atl bench --avx2 --seconds
 {avx2_seconds:.0f} --json docs/bench-avx2.json` (AVX-512 and bfloat16 switched off for OpenVINO, OpenCV and NumPy, as on a robot).
-**Machines that call themselves AMD EPYC differ by half and more; this is one of the slower.** Runs differ, too: the reference
-drew as much in torch here when the same networks drew 60.3 frames/s (commit 761019d); without AVX-512, those of commit 103e2ac,
-which are of the same size, drew 49.4. The landmark stage's real-time factor is from 0.018 to 0.033 here from one run to the next
-(`bench.bench_landmarks`, ten runs): the aim of 0.02 is met for sure by faster machines alone ("Sound to landmarks").
+**Machines that call themselves AMD EPYC differ by half and more, and runs on one do, too**: some hours before, the renderer drew
+61.3 frames/s here, the reference alike (commit 7776a75; since then a view takes .3 ms less, as its inputs stay in place), and
+57.1 without AVX-512. The landmark stage's real-time factor is from 0.011 to 0.017 here from one run to the next
+(`bench.bench_landmarks`, ten runs); before it computed in bfloat16 it was from 0.018 to 0.033.
 "In turns" is measured minutes after the figures above it, between other runtimes' frames, so that its rows compare with one
 another alone: the same network is slower there. How much of that is the others' doing a trial could not tell from the
 machine's changes (throwaway script: 46.9 frames/s alone, 42.7 in turns of all five).
