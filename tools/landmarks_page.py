@@ -19,7 +19,7 @@ this section. The draft is of the corpus's version 6; its recordings and Kokoro 
 joe nor slt (`atl-corpus aligner --without …`, [docs/corpus.md](corpus.md)) besides the voices that are held out; only its
 held-out people were made. Emotions alone were measured on an older draft, of version 4 (commit 4830df1), with the same
 weights; continuity and speed on the draft of "on their own faces". Draft, robustness and emotions were computed in float32: in
-bfloat16, as it runs where a processor has that, landmarks are the same to .2 %, GRID's figures to .1 % and one closed frame.
+bfloat16, as it runs here, landmarks are the same to .2 %, GRID's figures to .1 % and one closed frame (throwaway script).
 
 No network was trained on these clips, but early stopping looked at them, and so did whoever dropped a gate
 that shut the mouth where there seemed to be no speech: this is validation, not a test.

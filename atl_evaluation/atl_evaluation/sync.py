@@ -29,6 +29,7 @@ SIDE = 0.94  # of a crop, in eye distances (85 mm): nostrils to chin, a mouth wi
 CANTHI = (36, 39, 42, 45)  # corners of the eyes: no blink and no word moves them
 STEADY_FRAMES = 2.0  # sigma: a tracker trembles from frame to frame, a head doesn't
 MIN_SEEN = 0.5  # of the frames must show a face; gaps between are bridged
+FLAT = 4.0  # grey levels beside a clip's deviation: what is evenly dark stays flat
 SILENT = 1e-3  # of full scale, -60 dBFS: the noise of a quiet room; sound that is nowhere louder says nothing
 CHUNK = 250  # windows computed at once: memory stays flat however long a clip is
 
@@ -107,7 +108,7 @@ def is_silent(sound: np.ndarray) -> bool:
 def picture_input(crops: np.ndarray) -> np.ndarray:
     """Crops (T, SIZE, SIZE) uint8 as the network takes them, float32: the clip's mean 0 and deviation 1, in any light."""
     grey = crops.astype(np.float32)
-    return (grey - grey.mean()) / (grey.std() + 4.0)  # 4 grey levels: what is evenly dark stays flat
+    return (grey - grey.mean()) / (grey.std() + FLAT)
 
 
 def sound_input(sound: np.ndarray, frames: int) -> np.ndarray:

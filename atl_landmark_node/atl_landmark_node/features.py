@@ -10,6 +10,7 @@ MELS = 64
 LOW_HZ, HIGH_HZ = 60.0, 7600.0  # below: hum and handling noise; above: what telephones and 16 kHz codecs lose
 FLOOR = 1e-7  # power; -70 dBFS in a band counts as silence
 OFFSET, SCALE = 4.5, 2.0  # log10 power to about [-1, 1] over speech at ordinary levels
+BLOCK = 1000  # frames computed at once: memory stays flat however long a sound is
 SILENCE = float((np.log10(FLOOR) + OFFSET) / SCALE)  # a feature of digital silence
 
 
@@ -43,11 +44,17 @@ class LogMel:
         self._tail = sound[count * HOP:]
         if not count:
             return np.zeros((0, MELS), np.float32)
-        windows = sound[HOP * np.arange(count)[:, None] + np.arange(WINDOW)]
-        spectrum = np.fft.rfft(windows * _HANN, FFT, axis=1)
-        power = ((spectrum.real**2 + spectrum.imag**2) / (_HANN**2).sum()).astype(np.float32)
-        bands = (power[:, None] @ _FILTERS)[:, 0]  # row by row: a BLAS adds up otherwise for one row than for many
-        return ((np.log10(bands + FLOOR) + OFFSET) / SCALE).astype(np.float32)
+        blocks = [_log_mel(sound, range(first, min(first + BLOCK, count))) for first in range(0, count, BLOCK)]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
+def _log_mel(sound: np.ndarray, frames: range) -> np.ndarray:
+    """Some frames of a sound, each computed by itself: the same numbers whatever is computed beside it."""
+    windows = sound[HOP * np.asarray(frames)[:, None] + np.arange(WINDOW)]
+    spectrum = np.fft.rfft(windows * _HANN, FFT, axis=1)
+    power = ((spectrum.real**2 + spectrum.imag**2) / (_HANN**2).sum()).astype(np.float32)
+    bands = (power[:, None] @ _FILTERS)[:, 0]  # row by row: a BLAS adds up otherwise for one row than for many
+    return ((np.log10(bands + FLOOR) + OFFSET) / SCALE).astype(np.float32)
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:

@@ -19,8 +19,8 @@ STYLES = ("rules", "real")  # whose articulation: the corpus's rules, or a real 
 class SpeechModel:
     """One step of the network: a window of features and the state in, weights and the next state out.
 
-    It computes in bfloat16 where the processor does so natively: a step of one window waits for 10 MB of weights more than for
-    arithmetic. The landmarks are the same to .2 % of the eye distance (tests/landmark_node/test_model.py).
+    It computes in bfloat16 where that pays (`prefers_bf16`: AMX, AMD's Zen 4 and 5): a step of one window waits for 10 MB of
+    weights more than for arithmetic. The landmarks are the same to .2 % of the eye distance (tests/landmark_node/test_model.py).
 
     Args:
         style: articulation to imitate, of `STYLES`.

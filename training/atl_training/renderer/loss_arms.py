@@ -5,7 +5,7 @@
 
 `renderer.arms` trains from nothing, where a few hundred steps say little of a loss that sharpens or recognises; here the
 networks can draw already. Judged are the shipped weights as well, before any of it. A finished arm is kept, a stopped one
-goes on. tools/renderer_arms_page.py makes tables of it.
+goes on. tools/renderer_losses_page.py makes tables of it.
 """
 import argparse
 import json
@@ -38,10 +38,11 @@ from atl_training.ways import Clip, draw
 from atl_training.weights import load_weights
 
 BEFORE, BASE, LIPS = "before", "base", "lips"
+LONGER = "--lengths", "1", "2", "4"  # what LIPS needs changes the batches: an arm tells what that does by itself
 ARMS = {
     MOUTH.name: {BASE: (), "no-critic": ("--no-critic",), "perceptual": ("--perceptual", "0.1"),
                  "perceptual-strong": ("--perceptual", "0.3"), "perceptual-alone": ("--no-critic", "--perceptual", "0.1"),
-                 LIPS: ("--lips", "0.5")},
+                 "lengths": LONGER, LIPS: ("--lips", "0.5", *LONGER)},
     FACE.name: {BASE: (), "perceptual": ("--perceptual", "0.05"), "identity": ("--identity", "1")},
 }  # fmt: skip
 """View -> arm -> options of renderer.train. The perceptual loss's gradient in the mouth's pixels is at .1 less than half of that
@@ -71,14 +72,13 @@ def main() -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     budget = {"steps": chosen.steps, "frames": chosen.steps * BATCH, "rate": RATE, "packs": [p.name for p in chosen.data],
-              "shares": chosen.shares, "begin": {view: sha256_of(shipped(view)) for view in VIEWS}}  # fmt: skip
-    judge = None
+              "shares": chosen.shares, "sync_clips": CLIPS, "lip_expert": told_of(chosen.lip_expert),
+              "begin": {view: sha256_of(shipped(view)) for view in VIEWS}}  # fmt: skip
+    result, judge = known(chosen.json, budget), None
+    refuse_other(chosen.out / "budget.json", budget)
     for name in chosen.only or every:
         view, arm = name.split("/")
         weights = shipped(view) if arm == BEFORE else trained(chosen, view, arm)
-        result = json.loads(chosen.json.read_text()) if chosen.json.exists() else {"budget": budget, "arms": {}}
-        if result["budget"] != budget:
-            raise UserError(f"{chosen.json} holds figures of another budget ({result['budget']}): choose another --json.")
         if result["arms"].get(name, {}).get("weights") == sha256_of(weights):
             continue
         judge = judge or Judge(chosen.data, chosen.grid)
@@ -86,9 +86,33 @@ def main() -> None:
             "options": list(ARMS[view][arm]), "minutes": round(60 * load_checkpoint(weights.with_name("last.pt"))["hours"], 1)}
         row |= judge(VIEWS[view], weights)
         print(name, json.dumps(row), flush=True)
-        result = json.loads(chosen.json.read_text()) if chosen.json.exists() else result  # another run may have added its arms
+        result = known(chosen.json, budget)  # another run may have added its arms
         result["arms"] = {n: r for n in every for r in [(result["arms"] | {name: row}).get(n)] if r}
         chosen.json.write_text(json.dumps(result | {"machine": host()}, indent=1) + "\n")
+
+
+def known(path: Path, budget: dict) -> dict:
+    """The file's figures, or none yet. Raises UserError where they are of another budget."""
+    result = json.loads(path.read_text()) if path.exists() else {"budget": budget, "arms": {}}
+    if result["budget"] != budget:
+        raise UserError(f"{path} holds figures of another budget ({result['budget']}): choose another --json.")
+    return result
+
+
+def refuse_other(path: Path, budget: dict) -> None:
+    """Write down with which budget a folder's runs are made. Raises UserError where it is another: finished ones are kept."""
+    if path.exists() and json.loads(path.read_text()) != budget:
+        raise UserError(f"{path.parent} holds runs of another budget: choose another --out.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(budget, indent=1) + "\n")
+
+
+def told_of(expert: Path) -> dict:
+    """What tells a training of a sync expert from others. Raises UserError where there is none."""
+    if not all((expert / name).is_file() for name in ("last.pt", "metrics.json")):
+        raise UserError(f"{expert} holds no finished training of a sync expert: run atl_training.sync.train.")
+    metrics = json.loads((expert / "metrics.json").read_text())
+    return {"sha256": sha256_of(expert / "last.pt"), "seed": metrics["seed"], "clips": metrics["clips"]}
 
 
 def shipped(view: str) -> Path:

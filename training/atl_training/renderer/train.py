@@ -9,6 +9,7 @@ with pictures for TensorBoard. Processes on several hosts must share OUT.
 import argparse
 import copy
 import json
+import math
 import os
 import time
 from dataclasses import fields, replace
@@ -43,7 +44,7 @@ GRADIENT_LIMIT = 1.0  # norm; without normalisation layers a bad batch could thr
 AVERAGE = 0.997  # of the moving average that is kept: the critic makes single states noisy
 ASKED = ("data", "shares", "begin", "rate", "steps", "seed", "view",
          "no_critic", "noise", "mouth_weight", "start_share", "own_share", "no_warp", "no_rasters", "pooled",
-         "no_flow", "perceptual", "identity", "lips", "lip_expert")  # fmt: skip
+         "no_flow", "lengths", "perceptual", "identity", "lips", "lip_expert")  # fmt: skip
 """What a run can't change when it goes on."""
 
 
@@ -65,9 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-rasters", action="store_true", help="ablation: landmarks through the noise (and the warp) alone")
     parser.add_argument("--pooled", action="store_true", help="ablation: identity as vectors")
     parser.add_argument("--no-flow", action="store_true", help="ablation: nothing moves the warped portrait on")
+    parser.add_argument("--lengths", type=int, nargs="+", default=list(CLIPS), choices=range(1, FRAMES + 1),
+                        help="of the segments, in frames: each batch has one of these")  # fmt: skip
     parser.add_argument("--perceptual", type=float, default=0.0, help="weight of the perceptual loss")
     parser.add_argument("--identity", type=float, default=0.0, help="weight of the identity loss, of the face's view")
-    parser.add_argument("--lips", type=float, default=0.0, help="weight of what an expert of sync sees, of the mouth's view")
+    parser.add_argument("--lips", type=float, default=0.0, help="weight of what an expert sees of three frames' lips")
     parser.add_argument("--lip-expert", type=Path, help="folder of that expert's training (atl_training.sync.train)")
     add_device_argument(parser)
     parser.add_argument("--threads", type=int, default=2, help="of each process")
@@ -137,9 +140,11 @@ class Training:
                 step_of(self.critic, self.critic_optimiser, hinge(self.critic, real, fake, lines), self.world)
                 asked = persuade(self.critic, real, fake, lines)
             parts |= {"critic": CRITIC_LOSS * asked["critic"], "matching": MATCHING_LOSS * asked["matching"]}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            if self.faces:
-                step_of(self.faces, self.faces_optimiser, self.faces.finds(batch), self.world)
+        if self.faces:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                found = self.faces.finds(batch, generator)
+            step_of(self.faces, self.faces_optimiser, found, self.world)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):  # anew: it keeps weights
             parts |= {name: weight * loss(answer.whole, batch) for name, (weight, loss) in self.beholders.items()}
         step_of(self.net, self.optimiser, sum(parts.values()), self.world)
         self.schedule.step()
@@ -159,8 +164,12 @@ def main() -> None:
         raise UserError("--steps and --every must be 1 or more.")
     if not (0 <= arguments.start_share <= 1 and 0 <= arguments.own_share <= 1 and arguments.mouth_weight > 0):
         raise UserError("--start-share and --own-share must be between 0 and 1, --mouth-weight above 0.")
+    if not all(0 <= weight < math.inf for weight in (arguments.perceptual, arguments.identity, arguments.lips)):
+        raise UserError("--perceptual, --identity and --lips must be 0 or more.")
     if (arguments.identity and arguments.view != FACE.name) or (arguments.lips and arguments.view != MOUTH.name):
         raise UserError("--identity is for the face's view, --lips for the mouth's.")
+    if arguments.lips and max(arguments.lengths) < LipReader.LEAST:
+        raise UserError(f"--lips needs segments of {LipReader.LEAST} frames among --lengths.")
     if bool(arguments.lips) != bool(arguments.lip_expert):
         raise UserError("--lips and --lip-expert go together.")
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # torchrun says so
@@ -177,14 +186,15 @@ def main() -> None:
     last, begin, hours = arguments.out / "last.pt", 0, 0.0
     if last.exists():
         state = load_checkpoint(last)
-        if state["arguments"] != asked:
+        since = json.loads(json.dumps({name: parser.get_default(name) for name in ASKED}, default=str))  # options newer than it
+        if since | state["arguments"] != asked:
             raise UserError(f"{arguments.out} holds a run with other settings ({state['arguments']}): choose another --out.")
         for name, part in training.keep.items():
             part.load_state_dict(state[name])
         begin, hours = state["step"], state["hours"]
     seed = [arguments.seed, begin, rank]  # every process and every resumed run draws anew
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-    batches = stream(train, VIEWS[arguments.view], seed, device, (*CLIPS, FRAMES) if arguments.lips else CLIPS)
+    batches = stream(train, VIEWS[arguments.view], seed, device, tuple(arguments.lengths))
     if world > 1:
         join_processes(device)  # after the fork of `stream`: nccl must not be forked
     log, started = SummaryWriter(arguments.out / "log") if rank == 0 else None, time.time() - 3600 * hours

@@ -28,10 +28,13 @@ class PictureTower(nn.Module):
         self.mix = nn.Sequential(nn.Dropout(0.2), nn.Linear(channels[-1] * sides**2, 192))
         self.window = nn.Sequential(_block(nn.Conv1d(192, 256, WINDOW - 2, bias=False)), nn.Conv1d(256, WIDTH, 1))
 
-    def forward(self, pictures):
+    def seen(self, pictures):
+        """What it makes of each three frames, (B, T - 2, n)."""
         triples = torch.stack([pictures[:, :-2], pictures[:, 1:-1], pictures[:, 2:]], 2)  # (B, T - 2, 3, SIZE, SIZE)
-        batch, count = triples.shape[:2]
-        seen = self.mix(self.frames(triples.flatten(0, 1))).unflatten(0, (batch, count))
+        return self.mix(self.frames(triples.flatten(0, 1))).unflatten(0, triples.shape[:2])
+
+    def forward(self, pictures):
+        seen = self.seen(pictures)
         return F.normalize(self.window(seen.transpose(1, 2)), dim=1).transpose(1, 2)
 
 
