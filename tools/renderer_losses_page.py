@@ -30,11 +30,11 @@ be compared with these, not with the weights before. One seed.
 - An identity loss: a critic that learns along whose portrait a frame belongs to (InfoNCE). "Identity" is dlib's distance of a
   drawn face to the true frame's, which took no part.
 
-None of the new losses is worth its price here. The perceptual one brings mouths nearer by 1 to 3 % to what it was taught and faces
-by up to 1 %, gains at most .12 dB, and takes twice the training; the lips' expert, beside the arm with its segments, gains
-.002 of sync and loses .16 dB on film of others; the identity loss changes nothing. **The patch critic buys sharpness**: without it
-mouths have .02 to .05 less of it, .01 more sync, and .04 to .24 dB more (film of others: .1 less). It stays. A larger budget, or
-a network that knows many faces, might tell otherwise.
+None of the new losses is worth its price here. The perceptual one brings mouths nearer by 1 to 3 % to what it was taught and
+faces by up to 1 %, gains at most .12 dB, and takes twice the training; the lips' expert, beside the arm with its segments,
+gains .002 of sync and loses .16 dB on film of others; the identity loss changes nothing. **The patch critic buys sharpness**:
+without it mouths have .02 to .05 less of it, .01 more sync, and .04 to .24 dB more (film of others: .1 less). It stays. A larger
+budget, or a network that knows many faces, might tell otherwise.
 """
 WEIGHTED = {"perceptual": "--perceptual", "lips": "--lips", "identity": "--identity"}  # arm -> option
 SHOWN = {"mouth": {"net_mouth_db": ".2f", "net_sharpness": ".2f", "perceptual": ".3f"},
