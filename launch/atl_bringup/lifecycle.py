@@ -10,6 +10,9 @@ step ends by itself and is started again.
 Answers can be lost (a client that a restarted node has not discovered yet) and overtake one another (two services are
 two queues). So a step counts as lost only when two questions that were asked after it were answered without it; and
 a step that was taken twice for all that is refused by the node, which is then found further on, and all is well.
+
+A second graph of the same names in one ROS domain would answer for the first and draw over it. Its manager, in its first seconds,
+sees the other's, and ends its own graph.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ UNANSWERED_S = 1.0  # a question to a process that died is never answered: ask a
 SILENT_AFTER = 10  # questions in a row without an answer; then it is told that a node hangs
 RETRY_FIRST_S, RETRY_LAST_S = 1.0, 30.0  # the pause doubles with every refusal in a row
 SWEEP_S = 10.0  # a node that dies again and again while it loads leaves 33 MB each time
+TWIN_S = 5.0  # after its begin a manager looks for another of its name: discovery takes less, and one that began before stays
 LOST_AFTER = 2  # questions answered before a step's answer; then that answer won't come
 EXIT_REFUSED = 2
 FINALIZED = "finalized"
@@ -90,12 +94,25 @@ class LifecycleManager(Stoppable, Node):
             for name in names
         ]
         self._live = False
+        self._began = time.monotonic()
         sweep()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(TICK_S, self._tick, clock=steady)
         self._sweeper = self.create_timer(SWEEP_S, sweep, clock=steady)
 
+    def _has_twin(self) -> bool:
+        """Whether another manager of this name runs in the domain; only one that has just begun looks."""
+        if time.monotonic() > self._began + TWIN_S:
+            return False
+        return self.get_node_names_and_namespaces().count((self.get_name(), self.get_namespace())) > 1
+
     def _tick(self) -> None:
+        if self._has_twin():
+            self.get_logger().error(f"another avatar runs as {self.get_namespace()} in this ROS domain: end it, or give this one "
+                                    "another namespace or ROS_DOMAIN_ID")  # fmt: skip
+            self._timer.cancel()
+            self.finish(EXIT_REFUSED)
+            return
         earlier_active = True
         for node in self._nodes:
             ready = node.state == "unconfigured" or (node.state == "inactive" and earlier_active)

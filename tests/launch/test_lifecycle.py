@@ -102,6 +102,22 @@ def test_answers_in_turn(face, manager):
     bring_up(face, manager)
 
 
+@pytest.mark.parametrize("namespace, ends", [("/", True), ("/other_face", False)])
+def test_a_manager_that_finds_another_of_its_name_ends_its_graph(face, manager, monkeypatch, namespace, ends):
+    there = [("lifecycle_manager", "/"), ("lifecycle_manager", namespace)]
+    monkeypatch.setattr(manager, "get_node_names_and_namespaces", lambda: there)
+    face.tick()
+    assert manager.stopped.done() == ends
+    if ends:
+        assert manager.stopped.result() == lifecycle.EXIT_REFUSED and not face.steps.pending and not face.questions.pending
+
+
+def test_a_manager_stays_when_another_comes(face, manager, clock, monkeypatch):
+    manager._began = clock.now - lifecycle.TWIN_S
+    monkeypatch.setattr(manager, "get_node_names_and_namespaces", lambda: 2 * [("lifecycle_manager", "/")])
+    bring_up(face, manager)
+
+
 def test_a_state_that_overtakes_a_step_does_not_take_it_twice(face, manager):
     face.tick()
     face.tell_state()
