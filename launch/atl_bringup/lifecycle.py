@@ -38,7 +38,9 @@ UNANSWERED_S = 1.0  # a question to a process that died is never answered: ask a
 SILENT_AFTER = 10  # questions in a row without an answer; then it is told that a node hangs
 RETRY_FIRST_S, RETRY_LAST_S = 1.0, 30.0  # the pause doubles with every refusal in a row
 SWEEP_S = 10.0  # a node that dies again and again while it loads leaves 33 MB each time
-TWIN_S = 5.0  # after its begin a manager looks for another of its name: discovery takes less, and one that began before stays
+TWIN_S, LIVE_TWIN_S = 5.0, 1.0
+"""For so long after its begin, and after its face is live, a manager looks for another of its name: discovery takes less, and one
+that began before stays."""
 LOST_AFTER = 2  # questions answered before a step's answer; then that answer won't come
 EXIT_REFUSED = 2
 FINALIZED = "finalized"
@@ -94,7 +96,7 @@ class LifecycleManager(Stoppable, Node):
             for name in names
         ]
         self._live = False
-        self._began = time.monotonic()
+        self._looks_until = time.monotonic() + TWIN_S
         sweep()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(TICK_S, self._tick, clock=steady)
@@ -102,7 +104,7 @@ class LifecycleManager(Stoppable, Node):
 
     def _has_twin(self) -> bool:
         """Whether another manager of this name runs in the domain; only one that has just begun looks."""
-        if time.monotonic() > self._began + TWIN_S:
+        if time.monotonic() > self._looks_until:
             return False
         return self.get_node_names_and_namespaces().count((self.get_name(), self.get_namespace())) > 1
 
@@ -123,6 +125,7 @@ class LifecycleManager(Stoppable, Node):
             self._live = earlier_active
             self._timer.timer_period_ns = int(1e9 * (WATCH_S if self._live else TICK_S))
             if self._live:
+                self._looks_until = min(self._looks_until, time.monotonic() + LIVE_TWIN_S)
                 but = ", ".join(node.name for node in self._nodes if node.state == FINALIZED)
                 self.get_logger().info(f"all nodes{but and f' but {but}'} are active: the face is live")
         for node in self._nodes:

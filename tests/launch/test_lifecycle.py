@@ -105,6 +105,7 @@ def test_answers_in_turn(face, manager):
 @pytest.mark.parametrize("namespace, ends", [("/", True), ("/other_face", False)])
 def test_a_manager_that_finds_another_of_its_name_ends_its_graph(face, manager, monkeypatch, namespace, ends):
     there = [("lifecycle_manager", "/"), ("lifecycle_manager", namespace)]
+    manager._looks_until = lifecycle.time.monotonic() + lifecycle.TWIN_S
     monkeypatch.setattr(manager, "get_node_names_and_namespaces", lambda: there)
     face.tick()
     assert manager.stopped.done() == ends
@@ -113,9 +114,12 @@ def test_a_manager_that_finds_another_of_its_name_ends_its_graph(face, manager, 
 
 
 def test_a_manager_stays_when_another_comes(face, manager, clock, monkeypatch):
-    manager._began = clock.now - lifecycle.TWIN_S
-    monkeypatch.setattr(manager, "get_node_names_and_namespaces", lambda: 2 * [("lifecycle_manager", "/")])
+    manager._looks_until = clock.now + lifecycle.TWIN_S
     bring_up(face, manager)
+    monkeypatch.setattr(manager, "get_node_names_and_namespaces", lambda: 2 * [("lifecycle_manager", "/")])
+    for _ in range(3):
+        face.tick()
+    assert not manager.stopped.done()
 
 
 def test_a_state_that_overtakes_a_step_does_not_take_it_twice(face, manager):

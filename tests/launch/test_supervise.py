@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from atl_bringup.graph import avatar_graph
+from atl_bringup.lifecycle import EXIT_REFUSED, LIVE_TWIN_S
 from atl_bringup.supervise import Supervisor, command_of, find_executable
 from atl_face.errors import UserError
 
@@ -41,6 +42,20 @@ def test_all_become_active_in_the_declared_order_and_sigint_leaves_nothing(start
     assert not any(process.is_running() for process in processes)
     assert running.text.count("cleaned") == 3, "every node was shut down in order"
     assert "Traceback" not in running.text
+
+
+def test_a_second_graph_of_the_same_names_says_so_and_the_first_goes_on(start, dummies):
+    first = start(dummies())
+    first.wait_for(LIVE)
+    time.sleep(LIVE_TWIN_S + 0.5)
+    second = start(dummies())
+    assert second.end() == EXIT_REFUSED
+    assert second.text.count("another avatar runs as /test in this ROS domain") == 1 and "Traceback" not in second.text
+    processes = family(first)
+    time.sleep(1)
+    assert len(processes) == 4 and all(process.is_running() for process in processes) and first.process.poll() is None
+    first.process.send_signal(signal.SIGINT)
+    assert first.end() == 0 and "another avatar" not in first.text
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
