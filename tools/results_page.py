@@ -75,10 +75,11 @@ SPEED = """
 
 `atl bench --viewer --reference --seconds {seconds:.0f} --json docs/bench.json` and `atl bench --avx2 --seconds
 {avx2_seconds:.0f} --json docs/bench-avx2.json` (AVX-512 and bfloat16 switched off for OpenVINO, OpenCV and NumPy, as on a robot).
-**Machines that call themselves AMD EPYC differ by half and more, and runs on one do, too**: some hours before, the renderer drew
-61.3 frames/s here, the reference alike (commit 7776a75; since then a view takes .3 ms less, as its inputs stay in place), and
-57.1 without AVX-512. The landmark stage's real-time factor is from 0.011 to 0.017 here from one run to the next
-(`bench.bench_landmarks`, ten runs); before it computed in bfloat16 it was from 0.018 to 0.033.
+**Machines that call themselves AMD EPYC differ by half and more, and runs on one do, too**: at commit 7776a75 the renderer
+drew 61.3 frames/s here while the reference drew as much as now, and 57.1 without AVX-512. Since then a view takes .3 ms less,
+as its inputs stay in place (throwaway script); the rest of the difference is the machine's. The landmark stage's real-time
+factor is from 0.011 to 0.017 here from one run to the next (`bench.bench_landmarks`, ten runs); before it computed in bfloat16
+it was from 0.018 to 0.033.
 "In turns" is measured minutes after the figures above it, between other runtimes' frames, so that its rows compare with one
 another alone: the same network is slower there. How much of that is the others' doing a trial could not tell from the
 machine's changes (throwaway script: 46.9 frames/s alone, 42.7 in turns of all five).

@@ -17,9 +17,9 @@ from atl_training.checkpoint import load_checkpoint
 from atl_training.renderer.batches import Batch
 from atl_training.sync.net import SyncNet
 
-BLOCKS = 3  # of VGG-16: edges, textures, and what is as large as a tooth; the fourth and fifth cost as much again
+BLOCKS = 3  # of VGG-16: edges, textures, and what is as large as a tooth; the other two cost two thirds more
 ABOVE = 6  # px of the crop: so much higher than the mouth's view the expert's square begins, in the mean over faces
-LOOKED_AT = 6  # frames of a batch: the blocks take six times as long as the renderer's own networks
+LOOKED_AT = 6  # frames of a batch: with these a step takes about twice as long
 EPSILON = 1.0  # beside squared norms of thousands: no gradient grows without bound where nothing is seen
 WIDTH = 64  # of an identity's embedding
 SCALE = 10.0  # of likeness to logits: 1 / temperature 0.1, as in `landmarks.critic`

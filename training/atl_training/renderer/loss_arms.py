@@ -46,7 +46,8 @@ ARMS = {
     FACE.name: {BASE: (), "perceptual": ("--perceptual", "0.05"), "identity": ("--identity", "1")},
 }  # fmt: skip
 """View -> arm -> options of renderer.train. The perceptual loss's gradient in the mouth's pixels is at .1 less than half of that
-of pixels and edges, at .3 somewhat more; in the face's at .05 half."""
+of pixels and edges, at .3 somewhat more; in the face's at .05 half
+(throwaway script)."""
 RATE = 3e-4  # the shipped weights are begun with: less than what they were trained at
 SEGMENTS = 60  # of a pack that are judged
 EVERY = 3  # segments that the slow networks look at
