@@ -1,4 +1,5 @@
-"""The part of docs/results.md about the landmark stage, from docs/landmarks.json and docs/landmark_arms.json."""
+"""The part of docs/results.md about the landmark stage, from docs/landmarks.json."""
+from landmark_arms_page import STYLES
 from landmark_people_page import fv_row, people_aims, people_section
 from tables import spread, table
 
@@ -91,29 +92,17 @@ nowhere that far (48 clips, 960 places; throwaway script). "Error" is the mouth'
 to 2 s after the gap, in % of the eye distance, beside what the run that heard everything has in the same frames.
 """
 
-ARMS = """
-### Trainings beside each other
-
-`python -m atl_training.landmarks.arms RUN ... --out docs/landmark_arms.json` (`docs/kflm_arms.json`): each run's own figures
-on held-out clips, of its best look at them; "steps (best)" is what was trained and where the best look was, "hours" until
-that, on a clock and beside other work: a rough measure. `stream` and `kflm` differ in network, losses and learning rate, and in
-`stream`'s critic, viseme labels and scale of motion (`net.REACH`): each has its own recipe.
-"""
-
-STYLES = ("rules", "real")
 UNHEARD = {"unseen": "synthetic voices that no training heard", "read": "the voices of readers whom none heard"}
-ARM = {"gap r": "gap_r", "amplitude": "gap_amplitude", "lag, ms": "lag_ms", "M-LMD, %": "m_lmd_percent"}
-LOOKAHEAD_MS = 80  # the runtime's
 ROW = {"gap r": "gap_r", "gap r, lag ≤ 1": "gap_r_near", "amplitude": "amplitude", "|lag|": "abs_lag", "M-LMD, %": "m_lmd"}
 CLOSED = {"/m b p/ in the frames in which the true lips are closed, %": "closed",
           "strictly": "closed_strict", "sounds": "sounds", "false": "false"}
 
 
-def landmarks_section(figures: dict, arms: list[dict], beside: list[dict]) -> str:
-    """Markdown of the whole section, of figures and of compared trainings (`beside`: of `stream` and `kflm`); what wasn't
-    measured is left out."""
+def landmarks_section(figures: dict, beside: list[dict]) -> str:
+    """Markdown of the whole section, of figures and of compared trainings of `stream` and `kflm` (`beside`); what wasn't measured
+    is left out."""
     if not figures:
-        return comparisons(arms, beside)
+        return ""
     parts = [INTRODUCTION, *mixed(figures), table(["", "aim", "is", ""], aims(figures, beside))]
     for style, how in (("rules", "rules"), ("real", "a real man's replayed motion")):
         if told := figures.get("draft", {}).get(style):
@@ -136,7 +125,7 @@ def landmarks_section(figures: dict, arms: list[dict], beside: list[dict]) -> st
                   table(["frames drawn from", "confidence", "distance", "|offset|"], rows)]  # fmt: skip
     parts += hearing(figures["robustness"]) if "robustness" in figures else []
     parts += feeling(figures["emotions"]) if "emotions" in figures else []
-    parts += [*running(figures), comparisons(arms, beside)]
+    parts += running(figures)
     return "\n".join(parts)
 
 
@@ -326,25 +315,3 @@ def running(figures: dict) -> list[str]:
         parts.append(f"\nSpeed: {told['steps']} steps of 40 ms on one thread, p50 {told['p50_ms']} ms, p99 {told['p99_ms']} ms; "
                      f"start-up in a fresh process: {start}. Load of the machine before: {told['load_before']}.\n")  # fmt: skip
     return parts
-
-
-def comparisons(arms: list[dict], beside: list[dict]) -> str:
-    """Trainings beside each other: look-ahead, network, critic."""
-    full = [row for row in arms if row["model"] == "stream" and row["sync"] != 0]
-    usual = [row for row in full if row["lookahead_ms"] == LOOKAHEAD_MS]
-    groups = {"Look-ahead at equal budget (networks of one GRU)": sorted(full, key=lambda row: row["lookahead_ms"]),
-              "`stream` against `kflm` at equal data": beside,
-              "Without the sync critic": usual + [row for row in arms if row["sync"] == 0 and row["model"] == "stream"]}
-    groups = {title: rows for title, rows in groups.items() if len(rows) > 1}
-    if not groups:
-        return ""
-    head = ["run", "look-ahead, ms", "sync weight", "steps (best)", "hours",
-            *(f"{style}: {name}" for style in STYLES for name in ARM)]  # fmt: skip
-    parts = [ARMS]
-    for title, rows in groups.items():
-        lines = [[row["name"], "whole" if row["lookahead_ms"] is None else row["lookahead_ms"], row["sync"],
-                  f"{row['steps'] or '?'} ({row['best_step']})", row["hours"],
-                  *(row[style].get(key) if style in row else None for style in STYLES for key in ARM.values())]
-                 for row in rows]  # fmt: skip
-        parts.append(f"{title}:\n\n{table(head, lines)}")
-    return "\n".join(parts)

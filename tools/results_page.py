@@ -2,13 +2,15 @@
 
 Reads docs/clips.json (atl_training.results), docs/bag.json (tools/results_bag.py),
 docs/bench.json and docs/bench-avx2.json (atl bench), and, where they are, docs/landmarks.json (atl_training.landmarks.report),
-docs/landmark_arms.json, docs/kflm_arms.json (atl_training.landmarks.arms), docs/renderer.json (atl_training.renderer.report) and
+docs/landmark_arms.json, docs/kflm_arms.json (atl_training.landmarks.arms), docs/landmark_oracle.json
+(atl_training.landmarks.oracle), docs/renderer.json (atl_training.renderer.report) and
 docs/renderer_arms.json (atl_training.renderer.arms), docs/renderer_losses.json (atl_training.renderer.loss_arms); adds nothing.
 """
 
 import json
 from pathlib import Path
 
+from landmark_arms_page import comparisons
 from landmarks_page import landmarks_section
 from renderer_arms_page import arms_section
 from renderer_losses_page import losses_section
@@ -201,7 +203,7 @@ def document() -> str:
     """The whole of docs/results.md."""
     files = ("clips", "bag", "bench", "bench-avx2")
     clips, recorded, native, avx2 = (json.loads((DOCS / f"{name}.json").read_text()) for name in files)
-    more = ("landmarks", "landmark_arms", "kflm_arms", "renderer", "renderer_arms", "renderer_losses")
+    more = ("landmarks", "landmark_arms", "kflm_arms", "landmark_oracle", "renderer", "renderer_arms", "renderer_losses")
     maybe = {name: DOCS / f"{name}.json" for name in more}
     found = {name: json.loads(path.read_text()) for name, path in maybe.items() if path.exists()}
     named = "".join(f"[{name}.json]({name}.json), " for name in found)
@@ -209,7 +211,8 @@ def document() -> str:
         INTRODUCTION.format(**native["machine"], landmarks=named),
         SETS.format(clips=max(told["clips"] for told in clips["sets"].values())),
         sets(clips["sets"]),
-        landmarks_section(found.get("landmarks", {}), found.get("landmark_arms", []), found.get("kflm_arms", [])),
+        landmarks_section(found.get("landmarks", {}), found.get("kflm_arms", [])),
+        comparisons(found.get("landmark_arms", []), found.get("kflm_arms", []), found.get("landmark_oracle", {})),
         renderer_section(found.get("renderer", {})), arms_section(found.get("renderer_arms", {})),
         losses_section(found.get("renderer_losses", {})), bag(recorded),
         SPEED.format(seconds=native["graph"]["seconds"], avx2_seconds=avx2["graph"]["seconds"]),

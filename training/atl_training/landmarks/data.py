@@ -49,10 +49,11 @@ def load_shards(sources: list[Path]) -> list[Utterance]:
     weights are fitted to its landmarks. A clip that moves as a real speaker did is of the style `real`. Clips that are
     `share_alike` are left out. Real video that was loaded without alignments doesn't know when it speaks: every frame of it
     counts as speech."""
-    return [_utterance(sample) for sample in tqdm(read_shards(sources), desc="utterances") if not share_alike(sample.facts)]
+    return [utterance_of(sample) for sample in tqdm(read_shards(sources), desc="utterances") if not share_alike(sample.facts)]
 
 
-def _utterance(sample: Sample) -> Utterance:
+def utterance_of(sample: Sample) -> Utterance:
+    """A shard's clip as training takes it: see `load_shards`."""
     arrays = sample.arrays
     sound = to_int16(sample.audio)
     frames = min(len(arrays["landmarks"]), len(sound) // FRAME_SAMPLES)
@@ -133,9 +134,9 @@ class Batches:
         nearest = np.rint(middles).astype(int)
         sound = to_float(_between(utterance.sound, start * FRAME_SAMPLES + np.arange(length) * tempo))
         weights = _between(utterance.weights, middles)
-        speaking = _at(utterance.speaking, nearest).astype(np.float32)
-        visemes = np.full(frames, UNKNOWN) if utterance.visemes is None else _at(utterance.visemes, nearest, UNKNOWN)
-        taught = np.zeros((frames, 0)) if utterance.taught is None else _at(utterance.taught, nearest, np.nan)
+        speaking = rows_at(utterance.speaking, nearest).astype(np.float32)
+        visemes = np.full(frames, UNKNOWN) if utterance.visemes is None else rows_at(utterance.visemes, nearest, UNKNOWN)
+        taught = np.zeros((frames, 0)) if utterance.taught is None else rows_at(utterance.taught, nearest, np.nan)
         if rng.random() < self._silent:
             sound = self._nobody(pool, length)
             weights, speaking, visemes = np.zeros_like(weights), np.zeros_like(speaking), np.full(frames, UNKNOWN)
@@ -177,7 +178,7 @@ class Batches:
         return lose_bands(self._rng, other_throat(self._rng, log_mel(sound)))
 
 
-def _at(array: np.ndarray, places: np.ndarray, outside: float = 0) -> np.ndarray:
+def rows_at(array: np.ndarray, places: np.ndarray, outside: float = 0) -> np.ndarray:
     """The rows of an array at some places, with `outside` where it has none."""
     out = array[np.clip(places, 0, len(array) - 1)]
     return np.where(((places >= 0) & (places < len(array))).reshape(-1, *[1] * (array.ndim - 1)), out, outside)
@@ -187,4 +188,4 @@ def _between(array: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The rows of an array at places between them, with zeros outside."""
     below = np.floor(places).astype(int)
     share = (places - below).astype(np.float32).reshape(-1, *[1] * (array.ndim - 1))
-    return _at(array, below) * (1 - share) + _at(array, below + 1) * share
+    return rows_at(array, below) * (1 - share) + rows_at(array, below + 1) * share

@@ -1,0 +1,57 @@
+"""The part of docs/results.md about trainings of the landmark stage beside each other, from docs/landmark_arms.json,
+docs/kflm_arms.json and docs/landmark_oracle.json."""
+from tables import table
+
+ARMS = """
+### Trainings beside each other
+
+`python -m atl_training.landmarks.arms RUN ... --out docs/landmark_arms.json` (`docs/kflm_arms.json`): each run's own figures
+on held-out clips, of its best look at them; "steps (best)" is what was trained and where the best look was, "hours" until
+that, on a clock and beside other work: a rough measure. `stream` and `kflm` differ in network, losses and learning rate, and in
+`stream`'s critic, viseme labels and scale of motion (`net.REACH`): each has its own recipe.
+"""
+
+ORACLE = """
+How much of what is missed is misheard? `python -m atl_training.landmarks.oracle --shards draft --steps {steps} --out
+docs/landmark_oracle.json`: networks of the same shape that are told the phonemes and the loudness in the place of the sound, as
+they come and no further ahead than the look-ahead, learn from {clips} clips that rules move and are asked about {held_out}
+held-out ones of the same draft (`atl-corpus make --draft --identities 1600 --clips 4 --seconds 9 --seed 51` with recordings
+and motions, timed without an aligner). They are told the very times that moved the lips: what they have more than ours is what
+is misheard, and the habits that each voice's times have.
+"""
+
+STYLES = ("rules", "real")
+ARM = {"gap r": "gap_r", "amplitude": "gap_amplitude", "lag, ms": "lag_ms", "M-LMD, %": "m_lmd_percent"}
+LOOKAHEAD_MS = 80  # the runtime's
+
+
+def comparisons(arms: list[dict], beside: list[dict], oracle: dict) -> str:
+    """Trainings beside each other: look-ahead, network, critic; and of networks that needn't hear (`oracle`)."""
+    full = [row for row in arms if row["model"] == "stream" and row["sync"] != 0]
+    usual = [row for row in full if row["lookahead_ms"] == LOOKAHEAD_MS]
+    groups = {"Look-ahead at equal budget (networks of one GRU)": sorted(full, key=lambda row: row["lookahead_ms"]),
+              "`stream` against `kflm` at equal data": beside,
+              "Without the sync critic": usual + [row for row in arms if row["sync"] == 0 and row["model"] == "stream"]}
+    groups = {title: rows for title, rows in groups.items() if len(rows) > 1}
+    if not groups and not oracle:
+        return ""
+    head = ["run", "look-ahead, ms", "sync weight", "steps (best)", "hours",
+            *(f"{style}: {name}" for style in STYLES for name in ARM)]  # fmt: skip
+    parts = [ARMS]
+    for title, rows in groups.items():
+        lines = [[row["name"], "whole" if row["lookahead_ms"] is None else row["lookahead_ms"], row["sync"],
+                  f"{row['steps'] or '?'} ({row['best_step']})", row["hours"],
+                  *(row[style].get(key) if style in row else None for style in STYLES for key in ARM.values())]
+                 for row in rows]  # fmt: skip
+        parts.append(f"{title}:\n\n{table(head, lines)}")
+    if oracle:
+        parts += [ORACLE.format(**oracle), oracles(oracle)]
+    return "\n".join(parts)
+
+
+def oracles(figures: dict) -> str:
+    """Networks that are told the phonemes, by look-ahead; below them the one that hears, and the baselines, on the same clips."""
+    rows = {f"told the phonemes, {ms} ms ahead": row for ms, row in figures["told"].items()}
+    rows["**ours**, which hears, 80 ms ahead"] = figures["net"]
+    rows |= {name: figures[name] for name in ("energy jaw", "mean")}
+    return table(["", *ARM], [[name, *(row.get(key) for key in ARM.values())] for name, row in rows.items()])
