@@ -2,7 +2,7 @@
 
     python -m atl_training.landmarks.arms RUN... --out docs/landmark_arms.json
 
-Reads the metrics.json of each run of `landmarks.train`: held-out figures of its best look. tools/landmarks_page.py makes tables.
+Reads the metrics.json of each run of `landmarks.train`: held-out figures of its best look. For tools/landmark_arms_page.py.
 """
 import argparse
 import json
