@@ -30,6 +30,7 @@ from atl_training.corpus.text import few_sentences, random_sentence
 from atl_training.corpus.visemes import mouth_track
 from atl_training.corpus.voices import VOICES, Manner, Voice, felt, may_speak, neutral_manner
 from atl_training.landmarks.judge import points_of
+from atl_training.schedule import one_cycle
 
 SPEAKER_SHARES = {"espeak-ng": 0.2, "joe": 0.14, "jf_storyteller": 0.06, "jm_kumo": 0.04}  # of the utterances;
 # the others have equal parts of the rest. eSpeak's many variants need more; Kokoro is slow.
@@ -73,7 +74,7 @@ def train(utterances: list[Speech], steps: int, seed: int = 0) -> Ear:
     torch.manual_seed(seed)
     rng, ear = np.random.default_rng(seed), Ear()
     optimiser = torch.optim.AdamW(ear.parameters(), RATE, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps, pct_start=0.1)
+    schedule = one_cycle(optimiser, RATE, steps, 0.1)
     bar = tqdm(range(steps), desc="listening", mininterval=10)
     for _ in bar:
         features, rows = (np.stack(column) for column in zip(*(_excerpt(rng, utterances) for _ in range(BATCH)), strict=True))

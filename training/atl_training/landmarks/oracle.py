@@ -30,6 +30,7 @@ from atl_training.landmarks.judge import judge
 from atl_training.landmarks.losses import MouthLoss
 from atl_training.landmarks.models import StreamTrainee, load_trainee
 from atl_training.landmarks.train import BATCH, clip_gradients
+from atl_training.schedule import one_cycle
 from atl_training.shards import Sample, read_shards, share_alike
 from atl_training.tool import run_tool
 
@@ -121,7 +122,7 @@ def train(oracle: Oracle, clips: list[Clip], steps: int, seed: int = 0) -> Oracl
     """An oracle after so many steps of BATCH excerpts; seed: of what is drawn."""
     rng = np.random.default_rng(seed)
     optimiser = torch.optim.AdamW(oracle.parameters(), StreamTrainee.learning_rate, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, StreamTrainee.learning_rate, steps, pct_start=0.05)
+    schedule = one_cycle(optimiser, StreamTrainee.learning_rate, steps, 0.05)
     for _ in tqdm(range(steps), f"{10 * oracle.net.lookahead} ms", mininterval=10):
         rows = [_excerpt(rng, clips[rng.integers(len(clips))], oracle) for _ in range(BATCH)]
         batch = [torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)]

@@ -32,6 +32,7 @@ from atl_training.landmarks.data import Batches, Utterance, load_shards
 from atl_training.landmarks.encoders import ENCODERS, EXCERPT, load_encoder
 from atl_training.landmarks.judge import judge, points_of, score
 from atl_training.landmarks.models import MODELS, load_net
+from atl_training.schedule import one_cycle
 from atl_training.tool import run_tool
 
 BATCH = 32  # excerpts of 3 s
@@ -94,7 +95,7 @@ class Training:
             trainee.encoder.to(device)
         rate = arguments.rate or trainee.learning_rate
         self.optimiser = torch.optim.AdamW(trainee.parameters(), rate, weight_decay=0.02)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, rate, arguments.steps, pct_start=0.05)
+        self.schedule = one_cycle(self.optimiser, rate, arguments.steps, 0.05)
         self.keep = {"trainee": trainee, "optimiser": self.optimiser, "schedule": self.schedule}
         self.trainee = self._shared = trainee
         self.told = {"step": 0, "hours": 0.0, "best": float("inf"), "waited": 0}

@@ -34,6 +34,7 @@ from atl_training.renderer.critic import PatchCritic, hinge, persuade
 from atl_training.renderer.judge import LOOK, pictures, validate
 from atl_training.renderer.losses import reconstruction
 from atl_training.renderer.net import NOISES, OWN_SHARE, START_SHARE, Renderer, Variation, states
+from atl_training.schedule import one_cycle
 from atl_training.tool import run_tool
 from atl_training.weights import load_weights
 
@@ -109,8 +110,7 @@ class Training:
             load_weights(net, arguments.begin)
         optimiser = torch.optim.AdamW(net.parameters(), arguments.rate, betas=(0.8, 0.99), weight_decay=0.01)
         critic_optimiser = torch.optim.AdamW(critic.parameters(), CRITIC_RATE, betas=(0.5, 0.99))
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, arguments.rate, arguments.steps, pct_start=0.02,
-                                                       final_div_factor=50)  # fmt: skip
+        schedule = one_cycle(optimiser, arguments.rate, arguments.steps, 0.02, final_div_factor=50)
         self.net, self.critic, self.average, self.schedule = net, critic, copy.deepcopy(net), schedule
         self.optimiser, self.critic_optimiser = optimiser, critic_optimiser
         self.critic_from = float("inf") if arguments.no_critic else CRITIC_FROM * arguments.steps

@@ -23,6 +23,7 @@ from atl_landmark_node.features import MELS
 from atl_training.checkpoint import load_checkpoint, save_checkpoint
 from atl_training.device import add_device_argument, choose_device, device_of, on_device
 from atl_training.landmarks.export import check_export
+from atl_training.schedule import one_cycle
 from atl_training.sync.data import Batches, Clip, centre, load
 from atl_training.sync.net import SyncNet
 from atl_training.tool import run_tool
@@ -104,7 +105,7 @@ def main() -> None:
     held = [c for c in clips if c.held]
     net = SyncNet().to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, arguments.steps, pct_start=0.1)
+    schedule = one_cycle(optimiser, LEARNING_RATE, arguments.steps, 0.1)
     last, begin, hours = arguments.out / "last.pt", 0, 0.0
     if last.exists():
         state = load_checkpoint(last)
