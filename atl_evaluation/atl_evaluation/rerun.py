@@ -113,7 +113,7 @@ class Rerun:
         """What the landmark node does with each message; (stamp, stream, portrait's id, newest portrait, frame, times)."""
         values = self._landmark
         own = Expression(values["emotion"], values["intensity"], style=values["style"])
-        stream = LandmarkStream(SpeechModel(values["articulation"]), values["seed"])
+        stream = LandmarkStream(SpeechModel(values["articulation"], values["network"]), values["seed"])
         stream.expression = own
         follower, portrait, start_ns = ChunkFollower(stream), None, 0
         for event in self._events:

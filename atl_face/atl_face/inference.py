@@ -44,11 +44,18 @@ def compile_on_cpu(path: Path, precision: str = "f32", threads: int = 1, **more:
     """An openvino.CompiledModel of a graph (ONNX), one stream; `more` are options by their OpenVINO names.
 
     Raises:
-        UserError: OpenVINO isn't installed.
+        UserError: OpenVINO isn't installed, or can't read the file.
     """
+    openvino, path = load_openvino(), Path(path)
+    if not path.is_file() or path.suffix not in (".onnx", ".xml"):
+        raise UserError(f"There is no network {path}: give an .onnx file that training has written.", "no_weights")
     options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1",
                "INFERENCE_NUM_THREADS": str(threads)}  # fmt: skip
-    return load_openvino().Core().compile_model(str(path), "CPU", options | more)
+    try:
+        return openvino.Core().compile_model(str(path), "CPU", options | more)
+    except RuntimeError as error:
+        raise UserError(f"OpenVINO can't run the network {path}: give an .onnx file that training has written.",
+                        "bad_weights") from error  # fmt: skip
 
 
 class FixedInference:

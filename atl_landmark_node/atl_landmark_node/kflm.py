@@ -35,7 +35,8 @@ class KflmModel:
         path: ONNX file that `atl_training.landmarks.train --model kflm` has written.
 
     Raises:
-        UserError: there is no such file, or its features are none that can be made here (see `landmarks/encoders.py`).
+        UserError: there is no such file, it is no such network, or its features are none that can be made here (see
+            `landmarks/encoders.py`).
     """
 
     def __init__(self, style: str = "real", path: Path | None = None):
@@ -44,6 +45,9 @@ class KflmModel:
             raise UserError(f"There is no landmark network {path}; train it with `python -m atl_training.landmarks.train "
                             "--model kflm` and put its kflm.onnx there, or choose stream.", "no_weights")  # fmt: skip
         compiled = compile_on_cpu(path)
+        if "features" not in (port.any_name for port in compiled.inputs):
+            raise UserError(f"{path} is not a network of `kflm`: `atl_training.landmarks.train --model kflm` writes those as "
+                            "kflm.onnx.", "bad_weights")  # fmt: skip
         inputs = compiled.input("features").partial_shape[2].get_length()
         if inputs != INPUTS:
             raise UserError(f"{path} hears {inputs} features a frame, not the {INPUTS} of log-mel; only a network "

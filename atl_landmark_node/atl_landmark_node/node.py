@@ -39,7 +39,7 @@ class LandmarkNode(AtlNode):
         self._landmarks = None
 
     def configure(self) -> None:
-        stream = LandmarkStream(SpeechModel(self.value("articulation")), self.value("seed"))
+        stream = LandmarkStream(SpeechModel(self.value("articulation"), self.value("network")), self.value("seed"))
         self._own = FaceExpression(self.value("emotion"), self.value("intensity"), style=self.value("style"))
         stream.expression = self._own
         self._follower = ChunkFollower(stream)

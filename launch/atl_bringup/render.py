@@ -52,6 +52,7 @@ def add_parser(subparsers) -> None:
     parser.add_argument("--landmarks", choices=tuple(LANDMARKS), default="stream",
                         help="which network: the paper's, kflm, hears the whole sound first, so that the live node has "
                              "stream only (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--network", type=Path, help="the landmark network (.onnx) of your own training (default: the shipped)")
     parser.add_argument("--max-height", type=int_between(128, MAX_HEIGHT_PX), default=HEIGHT_LIMIT_PX, metavar="PX",
                         help=f"tallest clip (default: %(default)s, at most {MAX_HEIGHT_PX})")  # fmt: skip
     parser.set_defaults(main=main)
@@ -63,7 +64,7 @@ def main(arguments: argparse.Namespace) -> int:
     arguments.out = file_to_write(arguments.out)  # now, not after the work
     started = time.perf_counter()
     load_model, make_landmarks = LANDMARKS[arguments.landmarks]
-    model = load_model(arguments.articulation)
+    model = load_model(arguments.articulation, arguments.network)
     sound = read_audio(arguments.audio)
     portrait = load_portrait(arguments.portrait, limit=arguments.max_height)
     renderer = FaceRenderer(make_runtime(arguments.device), arguments.seed, arguments.steps)

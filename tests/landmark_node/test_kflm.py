@@ -8,7 +8,7 @@ from atl_face.emotion import Expression
 from atl_face.errors import UserError
 from atl_face.topology import BROW_LEFT, INNER_LIPS, WEIGHT, eye_openness, lip_gap
 from atl_landmark_node.face_model import RIGID, average_neutral, load_basis, rigid_fit, rotation_matrix
-from atl_landmark_node.kflm import KflmModel, kflm_landmarks_of
+from atl_landmark_node.kflm import KflmModel, default_path, kflm_landmarks_of
 
 SOUND = np.random.default_rng(0).normal(0, 0.1, 16000 + 100).astype(np.float32)
 STILL = Expression(style=0.0)
@@ -90,3 +90,10 @@ def test_life_goes_on_and_a_blink_shuts_the_eyes_however_the_network_holds_them(
 def test_a_missing_network_is_told_in_a_sentence():
     with pytest.raises(UserError, match="--model kflm"):
         KflmModel(path=Path("/nowhere/kflm.onnx"))
+
+
+def test_another_kind_of_network_is_told_in_a_sentence():
+    shipped = default_path().with_name("speech_landmarks.onnx")
+    with pytest.raises(UserError, match="not a network of `kflm`") as problem:
+        KflmModel(path=shipped)
+    assert str(shipped) in str(problem.value)

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from atl_audio_node import __file__ as audio_room
+from atl_face.errors import UserError
+from atl_face.inference import load_openvino
 from atl_face.media import read_audio
 from atl_face.topology import eye_distance, lip_gap
 from atl_landmark_node import model as model_module
 from atl_landmark_node.face_model import average_neutral
 from atl_landmark_node.features import MELS
-from atl_landmark_node.model import OUTPUTS, WINDOW, SpeechModel
+from atl_landmark_node.kflm import default_path as kflm_path
+from atl_landmark_node.model import OUTPUTS, STYLES, WINDOW, SpeechModel
 from atl_landmark_node.stream import landmarks_of
 
 
@@ -62,3 +65,27 @@ def test_threads_that_share_a_model_wait_for_each_other():
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda window: model.step(window, model.start())[0], windows * 25))
     assert all(np.array_equal(answer, alone[index % 8]) for index, answer in enumerate(together))
+
+
+def test_a_network_of_ones_own_may_have_another_width(tmp_path):
+    openvino = load_openvino()
+    from openvino import opset13 as ops
+
+    window = ops.parameter([1, WINDOW, MELS], np.float32)
+    state, style = (ops.parameter([1, width], np.float32) for width in (7, len(STYLES)))
+    loudest = ops.reduce_max(window, np.array([1, 2]), keep_dims=False)
+    answer = ops.multiply(ops.sigmoid(loudest), ops.constant(np.ones((1, OUTPUTS), np.float32)))
+    moved = ops.add(state, ops.constant(np.ones((1, 7), np.float32)))
+    openvino.save_model(openvino.Model([answer, moved], [window, state, style]), tmp_path / "mine.xml", compress_to_fp16=False)
+    model = SpeechModel(path=tmp_path / "mine.xml", precision="f32")
+    weights, speech, state = model.step(np.full((WINDOW, MELS), 2.0, np.float32), model.start())
+    assert np.allclose(weights, 1 / (1 + np.exp(-2)), atol=1e-6) and state.tolist() == [[1.0] * 7]
+
+
+def test_what_is_no_network_is_told_in_one_sentence(tmp_path):
+    (tmp_path / "text.onnx").write_text("no graph")
+    for path, told in ((tmp_path / "none.onnx", "There is no network"), (tmp_path / "text.onnx", "OpenVINO can't run"),
+                       (tmp_path, "There is no network"), (kflm_path(), "not a network of `stream`")):  # fmt: skip
+        with pytest.raises(UserError, match=told) as problem:
+            SpeechModel(path=path)
+        assert str(path) in str(problem.value) and "\n" not in str(problem.value)
