@@ -8,6 +8,7 @@ from types import ModuleType
 import numpy as np
 
 from atl_face.errors import UserError
+from atl_face.files import existing_file
 
 
 def load_openvino() -> ModuleType:
@@ -46,16 +47,16 @@ def compile_on_cpu(path: Path, precision: str = "f32", threads: int = 1, **more:
     Raises:
         UserError: OpenVINO isn't installed, or can't read the file.
     """
-    openvino, path = load_openvino(), Path(path)
-    if not path.is_file() or path.suffix not in (".onnx", ".xml"):
-        raise UserError(f"There is no network {path}: give an .onnx file that training has written.", "no_weights")
+    openvino, path = load_openvino(), existing_file(path, "network")
+    if path.suffix not in (".onnx", ".xml"):  # other kinds are guessed at, loudly
+        raise UserError(f"{path} is no .onnx file, as training writes them.", "bad_weights")
     options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1",
                "INFERENCE_NUM_THREADS": str(threads)}  # fmt: skip
     try:
         return openvino.Core().compile_model(str(path), "CPU", options | more)
     except RuntimeError as error:
-        raise UserError(f"OpenVINO can't run the network {path}: give an .onnx file that training has written.",
-                        "bad_weights") from error  # fmt: skip
+        reason = str(error).strip().rsplit("\n", 1)[-1]
+        raise UserError(f"OpenVINO can't run the network {path} ({reason}).", "bad_weights") from error
 
 
 class FixedInference:

@@ -55,10 +55,12 @@ def _compile(path: Path, precision: str):
     """The openvino.CompiledModel of a network of `stream`; see `SpeechModel` for the errors. Its state may have another width."""
     compiled = compile_on_cpu(path, precision)
     ports = [*compiled.inputs, *compiled.outputs]
-    shapes = [tuple(port.get_partial_shape().get_max_shape()) for port in ports]
+    fixed = all(port.get_partial_shape().is_static and port.get_element_type().get_type_name() == "f32" for port in ports)
+    shapes = [tuple(port.get_shape()) for port in ports] if fixed else []
     state = shapes[1] if len(shapes) > 1 else ()
     if shapes != [(1, WINDOW, MELS), state, (1, len(STYLES)), (1, OUTPUTS), state] or len(state) != 2:
         raise UserError(f"{path} is not a network of `stream`, whose inputs are {WINDOW} x {MELS} log-mel features, a state and "
-                        f"{len(STYLES)} styles: `atl_training.landmarks.train` writes those as speech_landmarks.onnx.",
+                        f"{len(STYLES)} styles: `atl_training.landmarks.train` writes those as speech_landmarks.onnx, with its "
+                        "--lookahead 80.",
                         "bad_weights")  # fmt: skip
     return compiled

@@ -85,7 +85,9 @@ def test_a_network_of_ones_own_may_have_another_width(tmp_path):
 def test_what_is_no_network_is_told_in_one_sentence(tmp_path):
     (tmp_path / "text.onnx").write_text("no graph")
     for path, told in ((tmp_path / "none.onnx", "There is no network"), (tmp_path / "text.onnx", "OpenVINO can't run"),
-                       (tmp_path, "There is no network"), (kflm_path(), "not a network of `stream`")):  # fmt: skip
+                       (tmp_path, "There is no network"),
+                       (tmp_path / (300 * "n"), "can't be opened"), (Path(__file__), "is no .onnx file"),
+                       (kflm_path(), "not a network of `stream`")):  # fmt: skip
         with pytest.raises(UserError, match=told) as problem:
             SpeechModel(path=path)
         assert str(path) in str(problem.value) and "\n" not in str(problem.value)

@@ -1,4 +1,4 @@
-"""The learning rate of every training here: up fast, down slowly."""
+"""A learning rate that goes up fast and down slowly."""
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 
