@@ -92,6 +92,7 @@ def evaluate(path: Path, out: Path, conditions: list[verdict.Condition], *, judg
                      "boxes": "atl_face.topology.face_box, mouth_box"}  # fmt: skip
     summary = run_folder.new_summary(bag=told(bag), configuration=configuration, metrics=metrics_of(run.figures), rows=run.rows,
                                      problems=_problems(bag, rerun, run), live=live, middleware=middleware)  # fmt: skip
+    summary["models"] |= rerun.networks
     summary["frames"] |= {"sha256": run.digest.hexdigest(), "lost_samples": rerun.lost_samples,
                           "landmarks_compared": len(run.differences),
                           "landmarks_max_difference": max(run.differences, default=None)}  # fmt: skip

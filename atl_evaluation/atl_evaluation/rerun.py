@@ -19,8 +19,10 @@ from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import make_runtime
 from atl_evaluation.bag import Bag
 from atl_evaluation.events import Asked, Chunk, End, Event, Marks, Shown
+from atl_evaluation.provenance import sha256_of
 from atl_face.emotion import Expression
 from atl_face.errors import UserError
+from atl_face.files import existing_file
 from atl_face.pcm import to_float
 from atl_face.stream import FRAME_NS, SAMPLE_RATE
 from atl_landmark_node import parameters as landmark
@@ -64,8 +66,11 @@ class Rerun:
             a parameter YAML; those that only say how the graph is run are passed over.
         draws: False makes landmarks alone.
 
+    Attributes:
+        networks: {"landmark/network": SHA-256} of the one that is asked for and run instead of the shipped.
+
     Raises:
-        UserError: a parameter that isn't allowed; nothing to be driven by, or nobody to be drawn.
+        UserError: a parameter that isn't allowed, or its file isn't there; nothing to be driven by, or nobody to be drawn.
     """
 
     def __init__(self, bag: Bag, driven_by: str = "sound", portrait: Portrait | None = None,
@@ -86,6 +91,8 @@ class Rerun:
             raise UserError(" ".join([f"The bag {bag.path} holds no portrait: give the picture of the face.", *unread]),
                             "no_portrait")  # fmt: skip
         self._driven_by, self._draws = driven_by, draws
+        own = self._landmark["network"] if driven_by == "sound" else ""
+        self.networks = {"landmark/network": sha256_of(existing_file(own, "landmark network"))} if own else {}
         self.problems: Counter[str] = Counter()  # of the frames so far: what was passed over -> how often
         self.lost_samples = 0
         self.runtime = ""

@@ -1,6 +1,7 @@
 """A bag through the cores: the same frames every time, and what each kind of message does."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from atl_evaluation.bag import read_bag
 from atl_evaluation.rerun import Rerun
 from atl_face.errors import UserError
 from atl_face.media import read_audio
+from atl_landmark_node import __file__ as landmark_room
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import landmarks_of
+
+SHIPPED = Path(landmark_room).parent / "data" / "speech_landmarks.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +132,16 @@ def test_a_portrait_that_was_latched_before_the_recording_is_there_from_the_firs
 def test_a_parameter_that_is_not_allowed_is_told(rerun, face, speech):
     with pytest.raises(UserError, match="landmark: parameter articulation must be one of"):
         rerun([shown(face), *bags.chunks(speech[:640])], parameters={"landmark": {"articulation": "mumbling"}})
+
+
+def test_a_network_of_ones_own_is_run_and_told_by_its_hash(rerun, face, speech, tmp_path):
+    told = [shown(face), *bags.chunks(speech[:6400])]
+    own, shipped = tmp_path / "mine.onnx", SHIPPED.read_bytes()
+    own.write_bytes(shipped)
+    landmark = {"landmark": {"network": str(own)}}
+    mine, theirs = rerun(told, parameters=landmark, draws=False), rerun(told, draws=False)
+    assert mine.networks == {"landmark/network": hashlib.sha256(shipped).hexdigest()} and theirs.networks == {}
+    assert np.array_equal(*([frame.landmarks.points for frame in run] for run in (mine, theirs)))
+    own.unlink()
+    with pytest.raises(UserError, match="There is no landmark network"):
+        rerun(told, parameters=landmark)

@@ -91,3 +91,16 @@ def test_what_is_no_network_is_told_in_one_sentence(tmp_path):
         with pytest.raises(UserError, match=told) as problem:
             SpeechModel(path=path)
         assert str(path) in str(problem.value) and "\n" not in str(problem.value)
+
+
+@pytest.mark.parametrize("width, kind", [(-1, np.float32), (7, np.int32)])
+def test_a_network_whose_state_has_no_fixed_width_or_another_type_is_refused(tmp_path, width, kind):
+    openvino = load_openvino()
+    from openvino import opset13 as ops
+
+    window, style = ops.parameter([1, WINDOW, MELS], np.float32), ops.parameter([1, len(STYLES)], np.float32)
+    state = ops.parameter([1, width], kind)
+    answer = ops.constant(np.ones((1, OUTPUTS), np.float32))
+    openvino.save_model(openvino.Model([answer, state], [window, state, style]), tmp_path / "odd.xml", compress_to_fp16=False)
+    with pytest.raises(UserError, match="not a network of `stream`"):
+        SpeechModel(path=tmp_path / "odd.xml", precision="f32")
