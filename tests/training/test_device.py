@@ -25,6 +25,7 @@ from atl_landmark_node.net import remember  # noqa: E402
 from atl_training import device as devices  # noqa: E402
 from atl_training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from atl_training.device import CPU, choose_device, join_processes, on_device  # noqa: E402
+from atl_training.landmarks import models  # noqa: E402
 from atl_training.landmarks import train as landmarks  # noqa: E402
 from atl_training.landmarks.data import Batches, load_shards  # noqa: E402
 from atl_training.landmarks.encoders import LogMel  # noqa: E402
@@ -224,6 +225,7 @@ def test_a_renderer_is_trained_there_as_on_the_cpu_and_goes_on_on_either(packed,
 def test_landmarks_are_trained_there_as_on_the_cpu(model, tmp_path, there, monkeypatch):
     utterances = [u for u in load_shards([SAMPLE]) if not u.held][:4]
     monkeypatch.setattr(landmarks, "load_encoder", lambda name: LogMel())
+    monkeypatch.setattr(models, "BRIDGE_SHARE", 1.0)
     ear = LogMel()
     for utterance in utterances:
         utterance.taught = np.resize(ear(utterance.sound.astype(np.float32) / 32768), (len(utterance.weights), ear.width))

@@ -24,8 +24,9 @@ from atl_landmark_node.model import CURRENT, LOOKAHEAD, STATE  # noqa: E402
 from atl_landmark_node.net import LipShutter  # noqa: E402
 from atl_training import noises  # noqa: E402
 from atl_training.augment import MASKED, lose_bands, other_throat  # noqa: E402
+from atl_training.device import CPU, on_device  # noqa: E402
 from atl_training.figures import spread  # noqa: E402
-from atl_training.landmarks import data, no_speech  # noqa: E402
+from atl_training.landmarks import data, models, no_speech  # noqa: E402
 from atl_training.landmarks.arms import row_of  # noqa: E402
 from atl_training.landmarks.critic import SyncCritic  # noqa: E402
 from atl_training.landmarks.data import ECHOES, UNKNOWN, Batches, Utterance, load_shards  # noqa: E402
@@ -79,6 +80,62 @@ def test_the_mouth_loss_sees_what_it_is_for():
     assert right["closure"] == 0 < wrong["closure"] and wrong["velocity"] == 0  # open where shut; but steadily so
     assert loss(weights, said, said, opened, speaking)["closure"] == 0  # shut where open: another part's business
     assert loss(weights, said, -said, weights, speaking)["meet"] > 1 > 0.01 > right["meet"]
+
+
+def test_to_follow_is_to_correlate_however_wide_and_still_lips_say_nothing():
+    loss, jaw = MouthLoss(), SPEECH_WEIGHTS.index("jawOpen")
+    time = torch.arange(75) / 25
+    true, late, small = torch.zeros(3, 2, 75, len(SPEECH_WEIGHTS))  # of two excerpts, the second one still
+    true[0, :, jaw] = 0.3 + 0.2 * torch.sin(9 * time)
+    small[0, :, jaw] = 0.3 + 0.1 * torch.sin(9 * time)
+    late[0, :, jaw] = 0.3 + 0.2 * torch.sin(9 * (time - 0.08))
+    assert loss.follow(true, true) < 1e-3 and loss.follow(small, true) < 2e-3
+    assert abs(loss.follow(late, true) - (1 - np.cos(9 * 0.08))) < 0.05
+    assert loss.follow(late, torch.zeros_like(true)) == 0
+
+
+def test_following_teaches_when_lips_meet():
+    trainee, jaw = StreamTrainee(LOOKAHEAD), SPEECH_WEIGHTS.index("jawOpen")
+    logits, true = torch.full((1, 75, len(SPEECH_WEIGHTS)), -9.0), torch.zeros(1, 75, len(SPEECH_WEIGHTS))
+    logits[..., jaw] = -1.0 + 0.5 * torch.sin(torch.arange(75))  # it opens and shuts, whether they meet or not
+    true[..., jaw] = 0.3
+    true[:, 30:34] = 0
+    meet = torch.zeros(1, 75, requires_grad=True)
+    trainee.loss.follow(trainee.net.shown(logits, meet), true).backward()
+    assert meet.grad[0, 30:34].max() < 0 < meet.grad[0, 40:].mean()
+
+
+def test_a_network_that_knows_nothing_learns_to_follow():
+    torch.manual_seed(0)
+    trainee, jaw = StreamTrainee(LOOKAHEAD), SPEECH_WEIGHTS.index("jawOpen")
+    features = torch.randn(1, 75 * CURRENT + LOOKAHEAD, MELS)
+    true = torch.zeros(1, 75, len(SPEECH_WEIGHTS))
+    true[..., jaw] = (0.2 * torch.sin(torch.arange(75) / 3)).clamp(min=0)
+    with torch.no_grad():
+        logits, _, meet = trainee.net.parts(trainee.net.utter(features, torch.eye(2)[:1])[0])
+    logits.requires_grad_()
+    optimiser = torch.optim.Adam([logits], 0.05)
+    lacked = []
+    for _ in range(60):
+        lacked.append(trainee.loss.follow(trainee.net.shown(logits, meet), true))
+        optimiser.zero_grad(), lacked[-1].backward(), optimiser.step()
+    assert lacked[-1] < 0.1 < 0.8 < lacked[0]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_as_many_batches_bridge_a_gap_as_is_said(monkeypatch, share):
+    monkeypatch.setattr(models, "BRIDGE_SHARE", share)
+    trainee = StreamTrainee(LOOKAHEAD)
+    batch = [t.float() for t in on_device(Batches([u for u in load_shards([SAMPLE]) if not u.held], 30, 2, 5).draw(), CPU)]
+    assert ("bridge" in trainee(*batch, 0.3)) == (share == 1)
+
+
+@pytest.mark.parametrize(("share", "whole"), [(0.0, 0), (0.5, 60), (1.0, 120)])
+def test_as_much_of_the_sound_stays_good_as_is_said(monkeypatch, share, whole):
+    monkeypatch.setattr(data, "degrade_sound", lambda rng, sound: sound * 0)
+    batches = Batches([u for u in load_shards([SAMPLE]) if not u.held], 60, 120, 5, silent_share=0, undisturbed=share)
+    features = batches.draw()[0]
+    assert abs(sum(one.std() > 1e-3 for one in features) - whole) <= 20
 
 
 def test_lips_that_meet_are_shut_by_what_opens_them():

@@ -25,6 +25,7 @@ TEMPI = 0.87, 1.15
 Recognition", 2015, have .9, 1 and 1.1): the same sentence is another one to learn by heart."""
 NAMED = tuple(VISEMES)
 UNKNOWN = -1
+UNDISTURBED = 0.5  # of the excerpts: what is learnt for bad sound costs some of the precision in good sound
 CROWD = 3, 8  # voices of a babble, from and up to
 CLIPPED_SHARE = 0.2  # of the excerpts without speech are driven far into full scale, as cheap amplifiers do
 
@@ -78,6 +79,8 @@ class Batches:
         silent_share: of a batch that is no speech at all (`noises`, or silence), with a mouth at rest.
         babble_share: of a batch that has another voice or a babble behind it, up to as loud.
         crowd_share: of the silent ones that are a babble: many voices at once are nobody's.
+        undisturbed: share of the excerpts whose sound stays as it is, but for tempo, throat and voices behind it. What
+            `atl_training.augment` tells of shares is of the others.
         encoder: what hears the sound, 25 times a second; None: log-mel frames of 10 ms.
 
     Raises:
@@ -86,13 +89,15 @@ class Batches:
 
     def __init__(self, utterances: list[Utterance], frames: int, batch: int, seed: int | list[int],
                  lookahead: int = LOOKAHEAD, real_share: float = 0.4, silent_share: float = 0.12,
-                 babble_share: float = 0.1, crowd_share: float = 0.6, encoder: Encoder | None = None):  # fmt: skip
+                 babble_share: float = 0.1, crowd_share: float = 0.6, undisturbed: float = UNDISTURBED,
+                 encoder: Encoder | None = None):  # fmt: skip
         if not utterances:
             raise UserError("No clip is left to train on: all are held out, or share-alike.")
         self._rng = np.random.default_rng(seed)
         self._pools = [[u for u in utterances if u.style == style] for style in range(len(STYLES))]
         self._frames, self._batch, self._real_share, self._silent = frames, batch, real_share, silent_share
         self._lookahead, self._babble, self._crowd, self._encoder = lookahead, babble_share, crowd_share, encoder
+        self._undisturbed = undisturbed
 
     def ahead(self, count: int = 4):
         """Endless batches of `draw`, made in a background thread; each comes ECHOES times, among others (Choi et al., "Faster
@@ -147,7 +152,7 @@ class Batches:
             sound = np.clip(sound + 10 ** (-rng.uniform(0, 20) / 20) * min(level, 10) * behind, -1, 1).astype(np.float32)
         style = np.zeros(len(STYLES))
         style[utterance.style] = 1
-        return self._heard(lose_chunks(rng, degrade_sound(rng, sound))), weights, speaking, style, visemes, taught
+        return self._heard(sound), weights, speaking, style, visemes, taught
 
     def _nobody(self, pool: list[Utterance], length: int) -> np.ndarray:
         """Sound (length,) to which no mouth moves: silence, a noise, a babble; at any level, some of it clipped."""
@@ -173,9 +178,14 @@ class Batches:
         return total
 
     def _heard(self, sound: np.ndarray) -> np.ndarray:
+        rng = self._rng
+        good = rng.random() < self._undisturbed
+        if not good:
+            sound = lose_chunks(rng, degrade_sound(rng, sound))
         if self._encoder:
-            return self._encoder.disturbed(self._rng, sound)
-        return lose_bands(self._rng, other_throat(self._rng, log_mel(sound)))
+            return self._encoder.disturbed(rng, sound)
+        features = other_throat(rng, log_mel(sound))
+        return features if good else lose_bands(rng, features)
 
 
 def rows_at(array: np.ndarray, places: np.ndarray, outside: float = 0) -> np.ndarray:

@@ -11,6 +11,8 @@ GAP_LOSS = 4.0
 CLOSURE_LOSS = 8.0  # on top: an open mouth where lips have to meet is what people see first; more costs r (30: -.02)
 MEET_LOSS = 0.2  # of the decision whether they do (`net.LipShutter`)
 SPEAKING_LOSS = 0.1
+FOLLOW_LOSS = 1.0  # an r of .9 costs .1
+MOVES = 0.01  # eye distances: a lip gap whose standard deviation is smaller has nothing to follow, nor does it follow
 
 
 class MouthLoss(torch.nn.Module):
@@ -56,3 +58,18 @@ class MouthLoss(torch.nn.Module):
             "meet": MEET_LOSS * F.binary_cross_entropy_with_logits(meet, shut.float()),
             "speaking": SPEAKING_LOSS * F.binary_cross_entropy_with_logits(speaks, speaking),
         }
+
+    def follow(self, shown, weights):
+        """What the correlation of the lip gap lacks to 1, a mean over the excerpts in which the true lips move.
+
+        The parts of `forward` forgive an answer that is too small everywhere, and see no shutter.
+
+        Args:
+            shown: weights (B, T, n) as a face shows them, shut. weights: true ones.
+        """
+        made, true = (self.gap(self.points(some)).mean(-1) for some in (shown, weights))
+        made, true = (gap - gap.mean(1, keepdim=True) for gap in (made, true))
+        least = MOVES * true.shape[1] ** 0.5  # a norm: without it lips that hardly move would be blown up to correlate
+        lacks = 1 - F.cosine_similarity(made, true, dim=1, eps=least)
+        moves = (true.norm(dim=1) > least).float()
+        return FOLLOW_LOSS * (lacks * moves).sum() / moves.sum().clamp_min(1)

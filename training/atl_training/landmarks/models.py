@@ -1,5 +1,6 @@
 """What is trained: a network, its loss on a batch, how an utterance is put to it, and its export. One interface for both."""
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import torch
@@ -31,9 +32,11 @@ SYNC_LOSS = 0.03
 SYNC_FROM = 0.2  # share of the steps after which the critic is listened to: it has to learn first
 VISEME_LOSS = 0.1
 TEACHER_LOSS = 0.2  # of the mean square of what its features (deviation 1) are off by: about what all others weigh together
-BRIDGE_LOSS = 10.0
-"""Of an eye distance, a frame's mean over the mouth: a difference of 1 % costs .1. At 30 (3,000 steps, and
-twice the babble with them) gaps of .2 s healed in 160 instead of 220 ms, longer ones no sooner; film was followed a bit worse."""
+BRIDGE_SHARE = 0.25  # of the batches bridge a gap: to do so takes half as long as all else
+BRIDGE_LOSS = 20.0
+"""Of an eye distance, a frame's mean over the mouth: a difference of 1 % costs .2 in such a batch, .05 on average. At 30 in every
+batch (3,000 steps, and twice the babble with them) gaps of .2 s healed in 160 instead of 220 ms (at 10), longer ones no sooner;
+film was followed a bit worse."""
 GAP_FRAMES = 1, 26  # of a gap in the sound, from and up to
 RECOVERED_FRAMES = 4  # after a gap, from which on the mouth shall be where it would have been: 160 ms
 
@@ -78,11 +81,13 @@ class StreamTrainee(torch.nn.Module):
         hidden, states = self.net.utter(features, style)
         named = self.visemes(hidden)
         guessed = self.teacher(hidden) if self.teacher else None
-        cut = self._after_a_gap(features, style, states)
+        bridges = Random(progress).random() < BRIDGE_SHARE  # by the step: all processes have as much to do
+        cut = self._after_a_gap(features, style, states) if bridges else None
         with torch.autocast(features.device.type, enabled=False):
-            spoken, speaks, meet = self.net.parts(hidden)
-            spoken = spoken.sigmoid()
+            logits, speaks, meet = self.net.parts(hidden)
+            spoken = logits.sigmoid()
             parts = self.loss(spoken, speaks, meet, weights, speaking)
+            parts["follow"] = self.loss.follow(self.net.shown(logits, meet), weights)
             points = self.loss.points(spoken)
             wrong = F.cross_entropy(named.float().flatten(0, 1), visemes.long().flatten(), ignore_index=UNKNOWN, reduction="sum")
             parts["viseme"] = VISEME_LOSS * wrong / (visemes != UNKNOWN).sum().clamp_min(1)
@@ -90,7 +95,8 @@ class StreamTrainee(torch.nn.Module):
                 known = taught.isfinite()
                 off = (guessed.float() - taught.nan_to_num()).square() * known
                 parts["teacher"] = TEACHER_LOSS * off.sum() / known.sum().clamp_min(1)
-            parts["bridge"] = BRIDGE_LOSS * self._off(cut, points)
+            if cut is not None:
+                parts["bridge"] = BRIDGE_LOSS * self._off(cut, points)
             if self.critic is not None:
                 parts["critic"] = self.critic(features, self.loss.points(weights), speaking)
                 if progress >= SYNC_FROM:

@@ -3,8 +3,9 @@
     python -m atl_training.landmarks.oracle --shards DIR... --out docs/landmark_oracle.json
 
 `stream`'s network learns from the studio's phonemes and the loudness, which it is told in the place of the sound: as they come,
-and no further ahead than the look-ahead; beside it, one that hears (log-mel), with the same clips, steps and loss. No ear knows a
-phoneme from its first 10 ms, and the times told are the very ones that moved the lips: a bound, and not a tight one.
+and no further ahead than the look-ahead; beside it, one that hears (log-mel), with the same clips, steps and loss (that of
+`MouthLoss.forward` alone). No ear knows a phoneme from its first 10 ms, and the times told are the very ones that moved the lips:
+a bound, and not a tight one.
 """
 import argparse
 import json
