@@ -123,9 +123,9 @@ class SpeechNet(nn.Module):
         made = self.head(hidden).float()  # in bf16 a sigmoid above 0.998 is 1: no slope is left
         return made[..., :WEIGHTS], made[..., WEIGHTS], made[..., WEIGHTS + 1]
 
-    def shown(self, spoken, met):
+    def shown(self, logits, meet):
         """Speech weights (B, T, n) as a face shows them, from the logits of `parts`."""
-        return self.shutter((REACH * spoken.sigmoid()).clamp(max=1), met.sigmoid())
+        return self.shutter((REACH * logits.sigmoid()).clamp(max=1), meet.sigmoid())
 
-    def _shut(self, spoken, speaking, met):
-        return torch.cat([self.shown(spoken, met), speaking.sigmoid()[..., None]], -1)
+    def _shut(self, logits, speaking, meet):
+        return torch.cat([self.shown(logits, meet), speaking.sigmoid()[..., None]], -1)

@@ -25,7 +25,6 @@ TEMPI = 0.87, 1.15
 Recognition", 2015, have .9, 1 and 1.1): the same sentence is another one to learn by heart."""
 NAMED = tuple(VISEMES)
 UNKNOWN = -1
-UNDISTURBED = 0.5  # of the excerpts: what is learnt for bad sound costs some of the precision in good sound
 CROWD = 3, 8  # voices of a babble, from and up to
 CLIPPED_SHARE = 0.2  # of the excerpts without speech are driven far into full scale, as cheap amplifiers do
 
@@ -79,8 +78,8 @@ class Batches:
         silent_share: of a batch that is no speech at all (`noises`, or silence), with a mouth at rest.
         babble_share: of a batch that has another voice or a babble behind it, up to as loud.
         crowd_share: of the silent ones that are a babble: many voices at once are nobody's.
-        undisturbed: share of the excerpts whose sound stays as it is, but for tempo, throat and voices behind it. What
-            `atl_training.augment` tells of shares is of the others.
+        undisturbed: share of the excerpts with speech whose sound stays as it is, but for tempo, throat and voices behind it.
+            What `atl_training.augment` tells of shares is of the others.
         encoder: what hears the sound, 25 times a second; None: log-mel frames of 10 ms.
 
     Raises:
@@ -89,7 +88,7 @@ class Batches:
 
     def __init__(self, utterances: list[Utterance], frames: int, batch: int, seed: int | list[int],
                  lookahead: int = LOOKAHEAD, real_share: float = 0.4, silent_share: float = 0.12,
-                 babble_share: float = 0.1, crowd_share: float = 0.6, undisturbed: float = UNDISTURBED,
+                 babble_share: float = 0.1, crowd_share: float = 0.6, undisturbed: float = 0.0,
                  encoder: Encoder | None = None):  # fmt: skip
         if not utterances:
             raise UserError("No clip is left to train on: all are held out, or share-alike.")
@@ -142,7 +141,9 @@ class Batches:
         speaking = rows_at(utterance.speaking, nearest).astype(np.float32)
         visemes = np.full(frames, UNKNOWN) if utterance.visemes is None else rows_at(utterance.visemes, nearest, UNKNOWN)
         taught = np.zeros((frames, 0)) if utterance.taught is None else rows_at(utterance.taught, nearest, np.nan)
+        good = rng.random() < self._undisturbed
         if rng.random() < self._silent:
+            good = False
             sound = self._nobody(pool, length)
             weights, speaking, visemes = np.zeros_like(weights), np.zeros_like(speaking), np.full(frames, UNKNOWN)
             taught = np.full_like(taught, np.nan)
@@ -152,7 +153,7 @@ class Batches:
             sound = np.clip(sound + 10 ** (-rng.uniform(0, 20) / 20) * min(level, 10) * behind, -1, 1).astype(np.float32)
         style = np.zeros(len(STYLES))
         style[utterance.style] = 1
-        return self._heard(sound), weights, speaking, style, visemes, taught
+        return self._heard(sound, good), weights, speaking, style, visemes, taught
 
     def _nobody(self, pool: list[Utterance], length: int) -> np.ndarray:
         """Sound (length,) to which no mouth moves: silence, a noise, a babble; at any level, some of it clipped."""
@@ -177,9 +178,8 @@ class Batches:
             total += voice / (voice.std() + 1)
         return total
 
-    def _heard(self, sound: np.ndarray) -> np.ndarray:
+    def _heard(self, sound: np.ndarray, good: bool) -> np.ndarray:
         rng = self._rng
-        good = rng.random() < self._undisturbed
         if not good:
             sound = lose_chunks(rng, degrade_sound(rng, sound))
         if self._encoder:

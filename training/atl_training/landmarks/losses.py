@@ -62,7 +62,8 @@ class MouthLoss(torch.nn.Module):
     def follow(self, shown, weights):
         """What the correlation of the lip gap lacks to 1, a mean over the excerpts in which the true lips move.
 
-        The parts of `forward` forgive an answer that is too small everywhere, and see no shutter.
+        The parts of `forward` are least for the average of what may be, which moves too little and too softly, and see no
+        shutter. This one doesn't see how far lips move, as long as it is MOVES.
 
         Args:
             shown: weights (B, T, n) as a face shows them, shut. weights: true ones.
@@ -70,6 +71,7 @@ class MouthLoss(torch.nn.Module):
         made, true = (self.gap(self.points(some)).mean(-1) for some in (shown, weights))
         made, true = (gap - gap.mean(1, keepdim=True) for gap in (made, true))
         least = MOVES * true.shape[1] ** 0.5  # a norm: without it lips that hardly move would be blown up to correlate
-        lacks = 1 - F.cosine_similarity(made, true, dim=1, eps=least)
-        moves = (true.norm(dim=1) > least).float()
+        far, truly = made.norm(dim=1), true.norm(dim=1)
+        lacks = 1 - (made * true).sum(1) / (far.clamp_min(least) * truly.clamp_min(least))
+        moves = (truly > least).float()
         return FOLLOW_LOSS * (lacks * moves).sum() / moves.sum().clamp_min(1)

@@ -32,6 +32,9 @@ SYNC_LOSS = 0.03
 SYNC_FROM = 0.2  # share of the steps after which the critic is listened to: it has to learn first
 VISEME_LOSS = 0.1
 TEACHER_LOSS = 0.2  # of the mean square of what its features (deviation 1) are off by: about what all others weigh together
+UNDISTURBED = 0.5
+"""Of the excerpts with speech; with a third of the others (`augment.CLEAN_SHARE`) two thirds are: what is learnt for bad sound
+costs some of the precision in good sound."""
 BRIDGE_SHARE = 0.25  # of the batches bridge a gap: to do so takes half as long as all else
 BRIDGE_LOSS = 20.0
 """Of an eye distance, a frame's mean over the mouth: a difference of 1 % costs .2 in such a batch, .05 on average. At 30 in every
@@ -54,6 +57,11 @@ def style_of(utterance: Utterance) -> torch.Tensor:
     return F.one_hot(torch.tensor([utterance.style]), len(STYLES)).float()
 
 
+def bridges(progress: float) -> bool:
+    """Whether a batch bridges a gap; drawn by the share of the steps that are done, so that all processes have as much to do."""
+    return Random(progress).random() < BRIDGE_SHARE
+
+
 class StreamTrainee(torch.nn.Module):
     """`stream`, with what only teaches it: a sync critic, an ear that names visemes, and one that guesses a teacher's features.
 
@@ -63,6 +71,7 @@ class StreamTrainee(torch.nn.Module):
 
     learning_rate = 1.5e-3
     encoder = None  # but the log-mel frames of 10 ms
+    undisturbed = UNDISTURBED
 
     def __init__(self, lookahead: int, sync: float | None = None, encoder: str = LOG_MEL, folder: Path | None = None,
                  taught: int = 0):  # fmt: skip
@@ -81,13 +90,13 @@ class StreamTrainee(torch.nn.Module):
         hidden, states = self.net.utter(features, style)
         named = self.visemes(hidden)
         guessed = self.teacher(hidden) if self.teacher else None
-        bridges = Random(progress).random() < BRIDGE_SHARE  # by the step: all processes have as much to do
-        cut = self._after_a_gap(features, style, states) if bridges else None
+        cut = self._after_a_gap(features, style, states) if bridges(progress) else None
         with torch.autocast(features.device.type, enabled=False):
             logits, speaks, meet = self.net.parts(hidden)
             spoken = logits.sigmoid()
             parts = self.loss(spoken, speaks, meet, weights, speaking)
-            parts["follow"] = self.loss.follow(self.net.shown(logits, meet), weights)
+            shown = self.net.shown(logits, meet)
+            parts["follow"] = self.loss.follow(shown, weights)
             points = self.loss.points(spoken)
             wrong = F.cross_entropy(named.float().flatten(0, 1), visemes.long().flatten(), ignore_index=UNKNOWN, reduction="sum")
             parts["viseme"] = VISEME_LOSS * wrong / (visemes != UNKNOWN).sum().clamp_min(1)
@@ -101,8 +110,8 @@ class StreamTrainee(torch.nn.Module):
                 parts["critic"] = self.critic(features, self.loss.points(weights), speaking)
                 if progress >= SYNC_FROM:
                     frozen = {name: value.detach() for name, value in self.critic.named_parameters()}
-                    shown = self.loss.points(self.net.shutter(spoken, meet.sigmoid()))
-                    parts["sync"] = self.sync * functional_call(self.critic, frozen, (features, shown, speaking))
+                    seen = self.loss.points(shown)
+                    parts["sync"] = self.sync * functional_call(self.critic, frozen, (features, seen, speaking))
         return parts
 
     def _after_a_gap(self, features, style, states):
@@ -140,6 +149,7 @@ class KflmTrainee(torch.nn.Module):
     """
 
     learning_rate = 7e-4  # attention diverges at the other's rate
+    undisturbed = 0.0
 
     def __init__(self, lookahead: int, sync: float | None = None, encoder: str = LOG_MEL, folder: Path | None = None,
                  taught: int = 0):  # fmt: skip

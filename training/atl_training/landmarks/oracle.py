@@ -88,7 +88,7 @@ def load_clips(sources: list[Path]) -> tuple[list[Clip], list[Clip]]:
 
 
 class Oracle(torch.nn.Module):
-    """`stream`'s network and its loss, without critic and teachers.
+    """`stream`'s network, and `MouthLoss.forward` alone for a loss.
 
     Args:
         lookahead: feature frames of 10 ms. hears: log-mel, instead of being told.

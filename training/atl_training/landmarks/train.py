@@ -185,7 +185,8 @@ def main() -> None:
     seed = [arguments.seed, begin, rank]  # every process and every resumed run draws anew
     torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
     batches = Batches(learnt, EXCERPT, max(1, BATCH // world), seed,
-                      arguments.lookahead // 10, encoder=training.trainee.encoder).ahead()  # fmt: skip
+                      arguments.lookahead // 10, undisturbed=training.trainee.undisturbed,
+                      encoder=training.trainee.encoder).ahead()  # fmt: skip
     log, started = SummaryWriter(arguments.out / "log"), time.time() - 3600 * training.told["hours"]
     steps = range(begin, arguments.steps)
     for step in tqdm(steps, str(device), arguments.steps, initial=begin, mininterval=10, disable=rank > 0):
