@@ -77,6 +77,7 @@ class LandmarkNode(AtlNode):
             "frame_ms_max": round(max(times), 2),
             "lost_samples": self._follower.lost_samples,
             "portrait_id": self._portrait_id,
+            "network": self.value("network") or "shipped",
         }
         if self._problem:
             return Level.ERROR, self._problem, figures

@@ -210,6 +210,16 @@ def test_excerpts_without_speech_hold_a_babble_too():
     assert heard[1].any() and heard[2].any()
 
 
+def test_one_mans_style_meets_crowds_of_others_too():
+    one, other = (Utterance(name, np.resize(np.array(wave, np.int16), 48000), np.zeros((75, len(SPEECH_WEIGHTS)), np.float32),
+                            np.ones(75, bool), style, False) for name, wave, style in (("he", [900, 900, -900, -900], 1),
+                                                                                       ("she", [900, -900], 0)))  # fmt: skip
+    batches = Batches([one, other], 25, 8, seed=1)
+    crowds = [batches._voices([one], 6, 16000) for _ in range(60)]
+    with_her = np.mean([np.abs(np.sum(crowd * np.resize([1, -1], 16000))) > 1000 for crowd in crowds])
+    assert 0.3 < with_her < 0.7
+
+
 def test_a_critic_that_knows_tells_the_moment():
     torch.manual_seed(0)
     critic, optimiser = SyncCritic(), None

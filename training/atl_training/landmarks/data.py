@@ -87,12 +87,13 @@ class Batches:
     """
 
     def __init__(self, utterances: list[Utterance], frames: int, batch: int, seed: int | list[int],
-                 lookahead: int = LOOKAHEAD, real_share: float = 0.4, silent_share: float = 0.12,
-                 babble_share: float = 0.1, crowd_share: float = 0.6, undisturbed: float = 0.0,
+                 lookahead: int = LOOKAHEAD, real_share: float = 0.4, silent_share: float = 0.25,
+                 babble_share: float = 0.1, crowd_share: float = 0.8, undisturbed: float = 0.0,
                  encoder: Encoder | None = None):  # fmt: skip
         if not utterances:
             raise UserError("No clip is left to train on: all are held out, or share-alike.")
         self._rng = np.random.default_rng(seed)
+        self._all = utterances
         self._pools = [[u for u in utterances if u.style == style] for style in range(len(STYLES))]
         self._frames, self._batch, self._real_share, self._silent = frames, batch, real_share, silent_share
         self._lookahead, self._babble, self._crowd, self._encoder = lookahead, babble_share, crowd_share, encoder
@@ -169,7 +170,10 @@ class Batches:
         return (np.clip(10 ** (rng.uniform(-50, -8) / 20) * sound / (sound.std() + 1e-9), -1, 1)).astype(np.float32)
 
     def _voices(self, pool: list[Utterance], count: int, length: int) -> np.ndarray:
-        """So many voices at once (length,), about equally loud, each from anywhere in its sound."""
+        """So many voices at once (length,), about equally loud, each from anywhere in its sound; half the time anybody's, not the
+        pool's alone: where all film is of one man, his style would never meet a crowd of others."""
+        if self._rng.random() < 0.5:
+            pool = self._all
         total = np.zeros(length, np.float32)
         for index in self._rng.integers(len(pool), size=count):
             sound = pool[index].sound

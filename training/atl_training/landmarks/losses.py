@@ -8,7 +8,7 @@ from atl_landmark_node.face_model import load_basis
 POINT_LOSS = 40.0  # points are in eye distances: a millimetre is 0.01, so their squares need lifting
 VELOCITY_LOSS = 60.0  # keeps the timing of closures; position alone averages them away
 GAP_LOSS = 4.0
-CLOSURE_LOSS = 8.0  # on top: an open mouth where lips have to meet is what people see first; more costs r (30: -.02)
+CLOSURE_LOSS = 12.0  # on top: an open mouth where lips have to meet is what people see first; more costs r (30: -.02)
 MEET_LOSS = 0.2  # of the decision whether they do (`net.LipShutter`)
 SPEAKING_LOSS = 0.1
 FOLLOW_LOSS = 1.0  # an r of .9 costs .1
