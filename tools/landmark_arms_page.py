@@ -17,7 +17,7 @@ docs/landmark_oracle.json`: networks of the same shape that are told the phoneme
 they come and no further ahead than the look-ahead, and one that hears, learn {steps} steps from {clips} clips that rules move and
 are asked about {utterances} held-out ones of the same draft (`atl-corpus make --draft --identities 1600 --clips 4 --seconds 9
 --seed 51` with recordings and motions, timed without an aligner). A bound, and not a tight one: they are told the very times
-that moved the lips, and a phoneme from its first 10 ms on, which no ear can. Ours was trained a hundred times as long, on older
+that moved the lips, and a phoneme from its first 10 ms on, which no ear can. Ours was trained 160 times as long, on other
 drafts, film, noise and silence, too. One run each.
 """
 
