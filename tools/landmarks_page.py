@@ -11,17 +11,16 @@ NOBODYS_SPEECH = "babble"
 INTRODUCTION = """
 ## Sound to landmarks
 
-`python -m atl_training.landmarks.report --draft draft --grid grid_shards --speech-folder SPEECH --out docs/landmarks.json`.
-The stage as it runs: its stream, its OpenVINO graph. Held-out clips; means over clips with 95 % bootstrap intervals.
-Distances are in % of the distance between the outer eye corners. "Mean motion" is the mean of the judged clips' own true motion,
-"nearest viseme" knows the phonemes and shows each one's static mouth, "energy jaw" opens the jaw with the loudness. "kflm" is the
-shipped one of 1,200 steps beside ours, the average of ten runs; with those that they began from, 64,900:
-for a fair comparison see the end of
-this section. The draft is of the corpus's version 6; its recordings and Kokoro were timed by an aligner that had heard neither
-joe nor slt (`atl-corpus aligner --without …`, [docs/corpus.md](corpus.md)) besides the voices that are held out; only its
-held-out people were made. Emotions alone were measured on another draft of version 6, without an aligner (`draft_5` of the
-[model card](../atl_landmark_node/atl_landmark_node/data/README.md)); continuity and speed on the draft of "on their own faces".
-All is computed in bfloat16, as it runs on such a processor.
+`python -m atl_training.landmarks.report --draft draft --grid grid_shards --speech-folder SPEECH --out docs/landmarks.json`. The
+stage as it runs: its stream, its OpenVINO graph. Held-out clips; means over clips with 95 % bootstrap intervals. Distances are
+in % of the distance between the outer eye corners. "Mean motion" is the mean of the judged clips' own true motion, "nearest
+viseme" knows the phonemes and shows each one's static mouth, "energy jaw" opens the jaw with the loudness. "kflm" is the
+shipped one of 1,200 steps beside ours, the average of ten runs; with those that they began from, 64,900 steps: for a fair
+comparison see the end of this section. The draft is of the corpus's version 6; its recordings and Kokoro were timed by an
+aligner that had heard neither joe nor slt (`atl-corpus aligner --without …`, [docs/corpus.md](corpus.md)) besides the voices
+that are held out; only its held-out people were made. Emotions alone were measured on another draft of version 6, without an
+aligner (`draft_5` of the [model card](../atl_landmark_node/atl_landmark_node/data/README.md)); continuity and speed on the
+draft of "on their own faces". Ours is computed in bfloat16, as it runs on a processor that has it (here AVX-512's).
 
 No network was trained on these clips, but early stopping looked at them, and so did whoever dropped a gate
 that shut the mouth where there seemed to be no speech: this is validation, not a test.
