@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from atl_bringup.graph import avatar_graph
+from atl_bringup.graph import all_parameters
 from atl_bringup.parameter_file import namespace_of, read_parameters
 from atl_diffusion_node.portrait import load_portrait
 from atl_diffusion_node.process import prepare_process
@@ -45,8 +45,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def options_of(chosen: argparse.Namespace) -> dict[str, object]:
     """The arguments of `atl_evaluation.evaluate.evaluate` that `add_options` asked for: files are read, and refused, here."""
     path = existing_file(chosen.params, "parameter file") if chosen.params else None
-    parameters = read_parameters(path, namespace_of(chosen.namespace)) if path else {}
-    avatar_graph(audio="topic", display="none", params=parameters)  # refuses names that no node has
+    namespace = namespace_of(chosen.namespace)
+    parameters = read_parameters(path, namespace) if path else {}
+    all_parameters(parameters, namespace)  # refuses names that no node has
     return {"conditions": read_conditions(chosen.conditions), "parameters": parameters, "driven_by": chosen.driven_by,
             "namespace": chosen.namespace, "judge": Judge(with_identity=chosen.identity),
             "portrait": load_portrait(chosen.portrait, HEIGHT_PX) if chosen.portrait else None,

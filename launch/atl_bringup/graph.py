@@ -105,23 +105,15 @@ def avatar_graph(
     """
     _look_for_libraries()
     namespace = namespace_of(namespace)
-    parameters = shipped_parameters()
     extra = read_parameters(Path(params), namespace) if isinstance(params, str | Path) and params else params or {}
-    for name, values in extra.items():
-        if name not in parameters:
-            raise UserError(f"There is no node {name!r}: the nodes are {', '.join(parameters)}.", "bad_parameter")
-        for parameter, value in values.items():
-            if topic := foreign_topic(parameter, value, namespace):
-                raise UserError(f"qos_overrides of {topic}: this graph's topics are in {namespace}.", "bad_parameter")
-            if not has(parameters[name], parameter):
-                known = ", ".join(parameters[name])
-                raise UserError(f"{name} has no parameter {parameter!r}: it has {known}.", "bad_parameter")
-        parameters[name] |= {key: _as_number(value, parameters[name].get(key)) for key, value in values.items()}
+    parameters = all_parameters(extra, namespace)
     _set_display(parameters["display"], display, out, port, host)
     recording = parameters["display"]["sink"] == "file"
     _set_audio(parameters["audio"], audio, loop, recording)
     if portrait:
         parameters["diffusion"]["portrait"] = _existing(portrait, "picture")
+    if isinstance(network := parameters["landmark"]["network"], str) and network:
+        parameters["landmark"]["network"] = _existing(network, "landmark network")
     playout_s = parameters["display"]["playout_delay_s"]
     if isinstance(playout_s, int | float) and "pause_s" not in extra.get("audio", {}):
         # a display that is this far behind still plays the end of an utterance when the next one's stream begins
@@ -137,6 +129,26 @@ def avatar_graph(
         for place, name in enumerate(("display", "diffusion", "landmark", "audio"))
     ]
     return Graph(nodes=(*stages, manager(stages)), environment=environment())
+
+
+def all_parameters(extra: Parameters, namespace: str) -> Parameters:
+    """Every node's parameters, complete: those of config/avatar.yaml, and `extra` over them.
+
+    Raises:
+        UserError: a node or a parameter that isn't known, or QoS of another namespace's topic.
+    """
+    parameters = shipped_parameters()
+    for name, values in extra.items():
+        if name not in parameters:
+            raise UserError(f"There is no node {name!r}: the nodes are {', '.join(parameters)}.", "bad_parameter")
+        for parameter, value in values.items():
+            if topic := foreign_topic(parameter, value, namespace):
+                raise UserError(f"qos_overrides of {topic}: this graph's topics are in {namespace}.", "bad_parameter")
+            if not has(parameters[name], parameter):
+                known = ", ".join(parameters[name])
+                raise UserError(f"{name} has no parameter {parameter!r}: it has {known}.", "bad_parameter")
+        parameters[name] |= {key: _as_number(value, parameters[name].get(key)) for key, value in values.items()}
+    return parameters
 
 
 def manager(stages: list[NodeSpec]) -> NodeSpec:

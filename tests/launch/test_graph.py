@@ -94,6 +94,15 @@ def test_mistakes_are_refused_in_one_sentence(arguments, sentence):
     assert "\n" not in str(error.value)
 
 
+def test_ones_own_landmark_network_is_looked_for_before_anything_starts_and_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no landmark network file 'own.onnx'"):
+        avatar_graph(params={"landmark": {"network": "own.onnx"}})
+    Path("own.onnx").touch()
+    own = avatar_graph(params={"landmark": {"network": "own.onnx"}}).node("landmark").parameters["network"]
+    assert own == str(tmp_path / "own.onnx")
+
+
 def test_two_faces_on_one_machine_have_a_namespace_each():
     graph = avatar_graph(audio="silence", namespace="left/face", port=8081, host="0.0.0.0")
     assert {spec.namespace for spec in graph.nodes} == {"/left/face"}
