@@ -8,16 +8,20 @@ import pytest
 pytest.importorskip("scipy", reason="augmentation needs scipy")
 torch = pytest.importorskip("torch", reason="torch isn't installed: the training environment has it (make training)")
 
-from atl_face.topology import CLOSED_LIP_GAP, MOUTH, SPEECH_WEIGHTS, lip_gap  # noqa: E402
+from atl_face.pcm import to_float  # noqa: E402
+from atl_face.stream import FRAME_SAMPLES  # noqa: E402
+from atl_face.topology import CLOSED_LIP_GAP, MOUTH, SPEECH, SPEECH_WEIGHTS, lip_gap  # noqa: E402
 from atl_landmark_node.features import MELS  # noqa: E402
-from atl_landmark_node.model import CURRENT, LOOKAHEAD, STATE  # noqa: E402
+from atl_landmark_node.model import CURRENT, LOOKAHEAD, STATE, STYLES, SpeechModel  # noqa: E402
 from atl_landmark_node.net import LipShutter  # noqa: E402
+from atl_landmark_node.stream import LandmarkStream  # noqa: E402
 from atl_training.landmarks import models  # noqa: E402
 from atl_training.landmarks.critic import SyncCritic  # noqa: E402
 from atl_training.landmarks.data import Batches, load_shards  # noqa: E402
 from atl_training.landmarks.judge import points_of  # noqa: E402
 from atl_training.landmarks.losses import MouthLoss  # noqa: E402
-from atl_training.landmarks.models import StreamTrainee  # noqa: E402
+from atl_training.landmarks.models import StreamTrainee, heard, load_trainee, style_of  # noqa: E402
+from atl_training.landmarks.report.clips import SHIPPED  # noqa: E402
 
 SAMPLE = Path(__file__).resolve().parent.parent / "data" / "corpus_sample"
 
@@ -102,23 +106,40 @@ def test_lips_that_meet_are_shut_by_what_opens_them():
 
 
 def test_what_a_gap_costs_falls_to_nothing_where_memory_is_short():
-    """The network that remembers nothing is where it would have been as soon as its window is past the gap."""
+    """The network that remembers nothing is where it would have been as soon as its window is past the gap; dropout is no gap."""
     torch.manual_seed(0)
-    trainee = StreamTrainee(LOOKAHEAD).eval()
+    trainee = StreamTrainee(LOOKAHEAD).train()
     features, style = torch.randn(2, 40 * CURRENT + LOOKAHEAD, MELS), torch.eye(2)
-
-    def cost() -> float:
-        hidden, states = trainee.net.utter(features, style)
-        points = trainee.loss.points(trainee.net.parts(hidden)[0].sigmoid())
-        return trainee._off(trainee._after_a_gap(features, style, states), points).item()
 
     with torch.no_grad():
         trainee.net.head[-1].weight *= 100  # an untrained answer hardly moves
-        remembering = cost()
+        remembering = trainee.off_after_a_gap(features, style).item()
+        assert all(module.training for module in trainee.net.modules())
         trainee.net.gru.weight_hh_l0.zero_(), trainee.net.gru.bias_hh_l0.zero_()
         trainee.net.gru.bias_ih_l0[STATE: 2 * STATE] = -40  # the update gate: all of the state is new
         trainee.net.gru.weight_ih_l0[STATE: 2 * STATE] = 0
-        assert cost() < 1.1e-4 < 2e-4 < remembering  # 1e-4 is the root's floor
+        assert trainee.off_after_a_gap(features, style).item() < 1.1e-4 < 2e-4 < remembering  # 1e-4 is the root's floor
+
+
+def test_a_gap_is_bridged_in_training_as_the_stream_bridges_it():
+    trainee, first, last = load_trainee(SHIPPED.with_suffix(".safetensors")), 30, 45  # the gap's frames
+    utterance = max(load_shards([SAMPLE]), key=lambda each: each.speaking[last:].sum())
+    utterance.style = STYLES.index("real")
+    sound = to_float(utterance.sound)
+    stream = LandmarkStream(SpeechModel("real"))
+    frames = [*stream.push(sound[: first * FRAME_SAMPLES]), *stream.skip((last - first) * FRAME_SAMPLES),
+              *stream.push(sound[last * FRAME_SAMPLES:])]  # fmt: skip
+    skipped = trainee.loss.points(torch.tensor(np.stack([f.weights[SPEECH] for f in frames[last:]]), dtype=torch.float32))
+    features, style = heard(utterance, LOOKAHEAD), style_of(utterance)
+    with torch.inference_mode():
+        whole, states = trainee.net.utter(features, style)
+        bridged = trainee.bridged(features, style, states, first, last)
+        whole, bridged = (trainee._shown_points(each)[0] for each in (whole[:, last:], bridged))
+
+    def from_the_stream(points):
+        return (points[: len(skipped)] - skipped)[:, MOUTH].norm(dim=-1).mean()
+
+    assert from_the_stream(bridged) < 0.2 * from_the_stream(whole)
 
 
 def test_a_critic_that_knows_tells_the_moment():

@@ -1,4 +1,5 @@
 """What is trained: a network, its loss on a batch, how an utterance is put to it, and its export. One interface for both."""
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -15,9 +16,9 @@ from atl_face.pcm import to_float
 from atl_face.topology import MOUTH
 from atl_landmark_node.expression import expression_weights
 from atl_landmark_node.face_model import load_basis
-from atl_landmark_node.features import HOP, log_mel
+from atl_landmark_node.features import HOP, SILENCE, log_mel
 from atl_landmark_node.kflm_net import KflmNet, kflm_loss
-from atl_landmark_node.model import CURRENT, LOOKAHEAD, STATE, STYLES
+from atl_landmark_node.model import CURRENT, LOOKAHEAD, PAST, STATE, STYLES
 from atl_landmark_node.net import SpeechNet
 from atl_training.device import device_of
 from atl_training.landmarks.critic import SyncCritic
@@ -35,12 +36,10 @@ TEACHER_LOSS = 0.2  # of the mean square of what its features (deviation 1) are 
 UNDISTURBED = 0.5
 """Of the excerpts with speech; with a third of the others (`augment.CLEAN_SHARE`) two thirds are: what is learnt for bad sound
 costs some of the precision in good sound."""
-BRIDGE_SHARE = 0.25  # of the batches bridge a gap: to do so takes half as long as all else
+BRIDGE_SHARE = 0.25  # of the batches bridge a gap
 BRIDGE_LOSS = 20.0
-"""Of an eye distance, a frame's mean over the mouth: a difference of 1 % costs .2 in such a batch, .05 on average. At 30 in every
-batch (3,000 steps, and twice the babble with them) gaps of .2 s healed in 160 instead of 220 ms (at 10), longer ones no sooner;
-film was followed a bit worse."""
-GAP_FRAMES = 1, 26  # of a gap in the sound, from and up to
+"""Of an eye distance, a frame's mean over the mouth: a difference of 1 % costs .2 in such a batch, .05 on average."""
+GAP_FRAMES = 2, 26  # of a gap in the sound, from and up to: a shorter one is filled with sound (`stream.CONCEALED`)
 RECOVERED_FRAMES = 4  # after a gap, from which on the mouth shall be where it would have been: 160 ms
 
 
@@ -62,6 +61,19 @@ def bridges(progress: float) -> bool:
     return Random(progress).random() < BRIDGE_SHARE
 
 
+@contextmanager
+def without_dropout(net: torch.nn.Module):
+    """Only dropout is switched off: cuDNN's recurrent layers learn in training mode alone."""
+    dropouts = [module for module in net.modules() if isinstance(module, torch.nn.Dropout)]
+    for module in dropouts:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module in dropouts:
+            module.train(net.training)
+
+
 class StreamTrainee(torch.nn.Module):
     """`stream`, with what only teaches it: a sync critic, an ear that names visemes, and one that guesses a teacher's features.
 
@@ -80,6 +92,7 @@ class StreamTrainee(torch.nn.Module):
             raise UserError("stream answers while it hears, so log-mel is all that it can hear: --encoder is for kflm.")
         self.told = {"model": "stream", "lookahead": str(lookahead)}
         self.net, self.loss = SpeechNet(lookahead), MouthLoss()
+        self.ahead = -(-lookahead // CURRENT)  # frames that wait for what comes after them
         self.visemes = torch.nn.Linear(2 * STATE + len(STYLES), len(NAMED))
         self.teacher = torch.nn.Linear(2 * STATE + len(STYLES), taught) if taught else None
         self.sync = SYNC_LOSS if sync is None else sync
@@ -87,25 +100,24 @@ class StreamTrainee(torch.nn.Module):
 
     def forward(self, features, weights, speaking, style, visemes, taught, progress: float) -> dict[str, torch.Tensor]:
         """The parts of the loss; `progress` is the share of the steps that are done."""
-        hidden, states = self.net.utter(features, style)
+        hidden, _ = self.net.utter(features, style)
         named = self.visemes(hidden)
         guessed = self.teacher(hidden) if self.teacher else None
-        cut = self._after_a_gap(features, style, states) if bridges(progress) else None
+        off = self.off_after_a_gap(features, style) if bridges(progress) else None
         with torch.autocast(features.device.type, enabled=False):
             logits, speaks, meet = self.net.parts(hidden)
             spoken = logits.sigmoid()
             parts = self.loss(spoken, speaks, meet, weights, speaking)
             shown = self.net.shown(logits, meet)
             parts["follow"] = self.loss.follow(shown, weights)
-            points = self.loss.points(spoken)
             wrong = F.cross_entropy(named.float().flatten(0, 1), visemes.long().flatten(), ignore_index=UNKNOWN, reduction="sum")
             parts["viseme"] = VISEME_LOSS * wrong / (visemes != UNKNOWN).sum().clamp_min(1)
             if guessed is not None:
                 known = taught.isfinite()
-                off = (guessed.float() - taught.nan_to_num()).square() * known
-                parts["teacher"] = TEACHER_LOSS * off.sum() / known.sum().clamp_min(1)
-            if cut is not None:
-                parts["bridge"] = BRIDGE_LOSS * self._off(cut, points)
+                missed = (guessed.float() - taught.nan_to_num()).square() * known
+                parts["teacher"] = TEACHER_LOSS * missed.sum() / known.sum().clamp_min(1)
+            if off is not None:
+                parts["bridge"] = BRIDGE_LOSS * off
             if self.critic is not None:
                 parts["critic"] = self.critic(features, self.loss.points(weights), speaking)
                 if progress >= SYNC_FROM:
@@ -114,18 +126,41 @@ class StreamTrainee(torch.nn.Module):
                     parts["sync"] = self.sync * functional_call(self.critic, frozen, (features, seen, speaking))
         return parts
 
-    def _after_a_gap(self, features, style, states):
-        """Logits of the weights (B, n, ...) of an excerpt's last n frames, when a gap before them was bridged as
-        `LandmarkStream.skip` does: features begin with silence, the state is that of before the gap."""
-        count = states.shape[1]
+    def off_after_a_gap(self, features, style):
+        """How far the mouth that is shown is from where it would have been without a gap, from RECOVERED_FRAMES after it on.
+        Nothing is dropped out: two passes' chance would be most of the difference."""
+        count = (features.shape[1] - self.net.lookahead) // CURRENT
         begin = int(torch.randint(count // 3, count * 2 // 3, ()))
-        before = max(0, begin - int(torch.randint(*GAP_FRAMES, ())))
-        return self.net.parts(self.net.utter(features[:, CURRENT * begin:], style, states[:, before])[0])[0]
+        before = max(self.ahead, begin - int(torch.randint(*GAP_FRAMES, ())))
+        with without_dropout(self.net):
+            with torch.no_grad():
+                hidden, states = self.net.utter(features, style)
+                true = self._shown_points(hidden[:, begin:])
+            made = self._shown_points(self.bridged(features, style, states, before, begin))
+        return (made - true)[:, RECOVERED_FRAMES:, MOUTH].square().sum(-1).add(1e-8).sqrt().mean()
 
-    def _off(self, cut, points):
-        """How far the mouth is from where it would have been without the gap, from RECOVERED_FRAMES after it on."""
-        made = self.loss.points(cut.sigmoid())[:, RECOVERED_FRAMES:, MOUTH]
-        return (made - points[:, -made.shape[1]:, MOUTH].detach()).square().sum(-1).add(1e-8).sqrt().mean()
+    def bridged(self, features, style, states, before: int, begin: int):
+        """What answers come from (B, T - begin, ...) when the frames from `before` up to `begin` are lost and bridged as
+        `LandmarkStream.skip` does. Silence takes the sound's place: the last frames that were heard hear it ahead. When its own
+        last ones, which hear ahead what follows, are stepped through, the state is that of before it.
+
+        Args:
+            features: (B, 4 T + lookahead, MELS). states: (B, T, LAYERS STATE), where nothing is lost.
+        """
+        ahead = self.ahead
+        silence = features.new_full((len(features), max(PAST, ahead * CURRENT), features.shape[2]), SILENCE)
+        known = states[:, before - ahead - 1] if before > ahead else torch.zeros_like(states[:, 0])
+        if ahead:
+            heard = torch.cat([silence[:, :PAST], features[:, : CURRENT * before], silence[:, : self.net.lookahead]], 1)
+            known = self.net.hear(heard[:, CURRENT * (before - ahead):], known, style)[1][:, -1]
+        follows = torch.cat([silence[:, : ahead * CURRENT], features[:, CURRENT * begin:]], 1)
+        return self.net.utter(follows, style, known)[0][:, ahead:]
+
+    def _shown_points(self, hidden):
+        """Landmarks (B, T, 68, 3) on the average face, as they are shown."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            logits, _, meet = self.net.parts(hidden)
+            return self.loss.points(self.net.shown(logits, meet))
 
     def displacement(self, utterance: Utterance) -> np.ndarray:
         """What it moves the average face by, (T, 68, 3) eye distances."""
