@@ -26,10 +26,10 @@ ROS = {
     *("std_msgs", "sensor_msgs", "geometry_msgs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces"),
     *("std_srvs", "action_msgs", "builtin_interfaces", "atl_msgs"),
 }
-# atl_node is the ROS base; of the bring-up only these are nodes.
+# atl_node is the ROS base; of the bring-up only these are nodes, or one's client.
 KNOWS_ROS = {
     "atl_node": {"node.py", "run.py", "qos.py", "describe.py", "stamps.py"},
-    "atl_bringup": {"lifecycle.py", "observe.py", "player.py", "recorder.py"},
+    "atl_bringup": {"lifecycle.py", "observe.py", "player.py", "recorder.py", "client.py", "say.py", "face.py", "interrupt.py"},
 }
 LINES, LINES_OF_NODE = 350, 200
 

@@ -46,7 +46,7 @@ class AudioNode(AtlNode):
         first_stream_id = int(time.time()) & 0x7FFFFFFF  # of no earlier life; simulated time would begin each one at 0
         self._stream = SoundStream(self._source, first_stream_id, self.value("pause_s"))
         self._lateness_ms: deque[float] = deque(maxlen=LATENESS_KEPT)
-        self._published = 0
+        self._published, self._told = 0, ""
         self._jobs: list[tuple[SayJob, object, Future]] = []
         self._worker = ThreadPoolExecutor(1, "speech")
         self._audio = self.advertise(AudioChunk, "audio", reliable(100))
@@ -156,18 +156,18 @@ class AudioNode(AtlNode):
         goal, done = goal_handle.request, Future(executor=self.executor)
         sound = samples_of(goal.samples).copy()
         voice = self.value("voice"), self.value("words_per_minute")
-        job = SayJob(self._stream, self._worker, goal.text, sound, goal.sample_rate, *voice)
+        job = SayJob(self._stream, self._worker, goal.text, sound, goal.sample_rate, *voice, goal.expression)
         self._jobs.append((job, goal_handle, done))
         await done
         return Say.Result(ok=job.ok, duration=job.elapsed_s, message=job.message)
 
     def _look_after(self) -> None:
         """Devices, and what is being said."""
-        problem = self._source.problem
         if self.is_active:
             self._source.service(time.monotonic_ns())
-        if self._source.problem and self._source.problem != problem:
-            self.get_logger().error(self._source.problem)
+        if (problem := self._source.problem) and problem != self._told:
+            self.get_logger().error(problem)
+        self._told = problem
         self._jobs = [entry for entry in self._jobs if not self._follow(*entry)]
 
     def _follow(self, job: SayJob, goal_handle, done: Future) -> bool:

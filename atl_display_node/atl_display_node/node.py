@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 from sensor_msgs.msg import Image
 
@@ -13,7 +14,7 @@ from atl_display_node.playout import Playout
 from atl_display_node.recorder import Recorder
 from atl_display_node.sinks import Sink, make_sink
 from atl_face.errors import UserError
-from atl_face.files import file_to_write
+from atl_face.files import clip_to_write
 from atl_face.media import ClipWriter
 from atl_msgs.msg import AudioChunk
 from atl_node.arrays import samples_of
@@ -89,8 +90,8 @@ class DisplayNode(AtlNode):
         self._thread.submit(self._sink.close).result()
         self._thread.shutdown()
         self._sink = None
-        if self._recorder is not None:
-            self._recorder.close()
+        if self._recorder is not None and (told := self._recorder.cut_short()):
+            self.get_logger().warning(told)
 
     def diagnostics(self) -> tuple[Level, str, dict[str, object]]:
         figures = {"sink": self.value("sink"), **self._playout.counts.figures(), **self._sink.figures()}
@@ -108,9 +109,8 @@ class DisplayNode(AtlNode):
     def _make_recorder(self) -> Recorder:
         if not (out := self.value("out")):
             raise UserError("The sink is `file`: set `out` to the clip to write.", "no_out")
-        path = file_to_write(out)  # now, not at the first frame
         self.unwatch()  # a clip that is closed, and its gaps filled, may take its time
-        return Recorder(lambda size: ClipWriter(path, size))
+        return Recorder(partial(ClipWriter, clip_to_write(out)))  # looked at now, not at the first frame
 
     def _take_audio(self, message: AudioChunk) -> None:
         chunk = (message.stream_id, message.first_sample, to_ns(message.header.stamp), samples_of(message.samples))

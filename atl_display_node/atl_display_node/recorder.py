@@ -41,7 +41,7 @@ class Recorder:
     """
 
     def __init__(self, open_writer: Callable[[tuple[int, int]], object]):
-        self._open_writer, self._writer = open_writer, None
+        self._open_writer, self._writer, self._abandoned = open_writer, None, False
         self._clock, self._stream_id = MediaClock(), None
         self._stretches: list[Stretch] = []
         self._origins: dict[int, int] = {}  # stream -> media time of the clip's start, as its stamps count
@@ -125,9 +125,17 @@ class Recorder:
         self._writer.close()
         self._writer = None
 
+    def cut_short(self) -> str:
+        """Close a clip whose sound hasn't ended, if there is one; returns what became of it, a sentence, or nothing."""
+        if self._writer is None:
+            told = self.frames or self._abandoned or self.frames_wanted is not None
+            return "" if told else "Stopped before a frame came: no clip is written."
+        self.close()
+        return f"Stopped before the sound's end; the clip holds {self.summary}."
+
     def abandon(self) -> None:
-        """The writer has failed: nothing more is given to it."""
-        self._writer = None
+        """The writer has failed, as was told: nothing more is given to it."""
+        self._writer, self._abandoned = None, True
 
     @property
     def _horizon(self) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from atl_diffusion_node.portrait import Portrait
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_evaluation import run_folder, verdict
-from atl_evaluation.bag import Bag, read_bag
+from atl_evaluation.bag import Bag
 from atl_evaluation.baselines import WarpOnly
 from atl_evaluation.events import Marks, Shown
 from atl_evaluation.judge import Judge, Truth, against
@@ -52,12 +52,12 @@ class Run:
         self.figures.setdefault(way, []).append((frames, figures))
 
 
-def evaluate(path: Path, out: Path, conditions: list[verdict.Condition], *, judge: Judge | None = None,
+def evaluate(bag: Bag, out: Path, conditions: list[verdict.Condition], *, judge: Judge | None = None,
              portrait: Portrait | None = None, reference: Reference | None = None, driven_by: str = "sound",
-             namespace: str = "", parameters: dict | None = None, live: dict | None = None,
-             latency_ms: dict[int, float] | None = None, skews: list[tuple[float, float]] = (),
-             middleware: str | None = None) -> dict:  # fmt: skip
-    """Make a bag's frames again, judge them and write the folder `out`; returns the summary (`run_folder`).
+             parameters: dict | None = None, live: dict | None = None, latency_ms: dict[int, float] | None = None,
+             skews: list[tuple[float, float]] = (), middleware: str | None = None) -> dict:  # fmt: skip
+    """Make a bag's frames again, judge them and write the folder `out`; returns the summary (`run_folder`). What an older run
+    left in `out` is there until the bag turns out to be of use.
 
     Args:
         conditions: what the verdict is about.
@@ -69,11 +69,10 @@ def evaluate(path: Path, out: Path, conditions: list[verdict.Condition], *, judg
         skews: s since its first frame, and sound-to-picture skew then, ms.
 
     Raises:
-        UserError: the bag can't be used, or nothing can be made from it.
+        UserError: nothing can be made from the bag, or `out` can't be written.
     """
-    out = run_folder.begin_run(out)
-    bag = read_bag(path, namespace)
     rerun = Rerun(bag, driven_by, portrait, parameters)
+    out = run_folder.begin_run(out)
     judge = judge or Judge(with_identity=False)
     recorded = {(marks.stream_id, marks.frame.index): marks for marks in bag.of(Marks)} if driven_by == "sound" else {}
     run = Run(latency_ms or {}, recorded)

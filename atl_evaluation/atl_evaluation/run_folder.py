@@ -78,12 +78,13 @@ def folder_to_write(path: str | Path) -> Path:
 
 
 def begin_run(path: str | Path) -> Path:
-    """`folder_to_write`, without the summary of an older run: should this one fail, the old verdict would pass for its own."""
+    """`folder_to_write`, without an older run's files: should this one fail, the old verdict would pass for its own."""
     folder = folder_to_write(path)
     try:
-        (folder / SUMMARY).unlink(missing_ok=True)
+        for name in (SUMMARY, REPORT, FRAMES):
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"The old {SUMMARY} in {folder} can't be removed ({error.strerror}).", "unwritable") from error
+        raise UserError(f"The old {name} in {folder} can't be removed ({error.strerror}).", "unwritable") from error
     return folder
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from atl_face.errors import UserError
 
+CLIP_ENDING = ".mp4"
+
 
 def file_to_write(path: str | Path) -> Path:
     """The absolute path of a file that is to be written, `~` expanded.
@@ -21,6 +23,24 @@ def file_to_write(path: str | Path) -> Path:
         raise UserError(f"{wanted} is a folder: name the file to write.", "unwritable")
     if not has_place:
         raise UserError(f"The folder {wanted.parent} isn't there or can't be written to.", "no_folder")
+    return wanted
+
+
+def clip_to_write(path: str | Path, *sources: str | Path | None) -> Path:
+    """The absolute path of a clip that is to be written.
+
+    Args:
+        sources: the files that it will be made from.
+
+    Raises:
+        UserError: as `file_to_write`; or it isn't named as a clip (`bad_ending`), or is one of its own sources (`own_source`).
+    """
+    wanted = file_to_write(path)
+    if wanted.suffix.lower() != CLIP_ENDING and (wanted.is_file() or not wanted.exists()):  # /dev/null is fine
+        raise UserError(f"A clip is written as MP4: name it {wanted.stem}{CLIP_ENDING}, not {wanted.name}.", "bad_ending")
+    for source in sources:
+        if source and wanted.exists() and Path(source).expanduser().exists() and wanted.samefile(Path(source).expanduser()):
+            raise UserError(f"{wanted} is what the clip is made from: name another file to write.", "own_source")
     return wanted
 
 

@@ -31,10 +31,12 @@ def read_audio(path: str | Path, rate: int = SAMPLE_RATE) -> np.ndarray:
         samples = samples.mean(axis=1)
     except soundfile.LibsndfileError:
         samples, source_rate = _decode_audio(path)
-    if samples.size == 0:
-        raise UserError(f"{path} holds no sound.", "no_sound")
+    if not np.isfinite(samples).all():
+        raise UserError(f"{path} holds numbers that are no sound (NaN or infinite): write it anew.", "unreadable")
     if source_rate != rate:
         samples = soxr.resample(samples, source_rate, rate)
+    if samples.size == 0:
+        raise UserError(f"{path} holds no sound.", "no_sound")
     return np.ascontiguousarray(samples, np.float32)
 
 
@@ -99,8 +101,9 @@ class ClipWriter:
     """Writes an mp4 (H.264 + AAC) with a metadata tag that says it is synthetic.
 
     Args:
-        path: where to; the folder must exist. The file is complete only after `close`. Every method raises UserError
-            where the file can't be written.
+        path: where to; the folder must exist. Until `close` it is another file beside it, `.NAME.part`, and what was there
+            before stays; used as a context, it stays where the block fails, too. Every method raises UserError where the
+            file can't be written.
         size: (width, height), both even (4:2:0 needs it).
         fps, sample_rate: Hz.
         crf: x264's quality; 18 is visually lossless for most.
@@ -112,7 +115,10 @@ class ClipWriter:
         width, height = size
         if width % 2 or height % 2:
             raise ValueError(f"a clip's sides must be even, not {width}x{height}")
-        self._container = av.open(str(self.path), "w", format="mp4", options={"movflags": "+faststart"})
+        self._part = self.path
+        if self.path.is_file() or not self.path.exists():  # not for a device
+            self._part = self.path.with_name(f".{self.path.name}.part")
+        self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "+faststart"})
         self._container.metadata["comment"] = SYNTHETIC_TAG
         self._container.metadata["title"] = "ATL Avatar (synthetic)"
         self._video = self._container.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "veryfast"})
@@ -156,6 +162,20 @@ class ClipWriter:
             self._try(self._mux, self._audio, None)
         self._try(self._container.close)
         self._container = None
+        self._try(self._part.replace, self.path)
+
+    def discard(self) -> None:
+        """Leave no clip, but what was there before; after `close` it is too late."""
+        container, self._container = self._container, None
+        if container is None:
+            return
+        with contextlib.suppress(av.FFmpegError, OSError):
+            container.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._part != self.path:
+            self._part.unlink(missing_ok=True)
 
     def _mux(self, stream, frame) -> None:
         self._container.mux(stream.encode(frame))
@@ -171,11 +191,15 @@ class ClipWriter:
             with contextlib.suppress(av.FFmpegError, OSError):  # it was told: closing would tell it again
                 if container is not None:
                     container.close()
+                self._forget()
             self._failure = UserError(f"{self.path} can't be written ({error}).", "unwritable")
             raise self._failure from error
 
     def __enter__(self) -> "ClipWriter":
         return self
 
-    def __exit__(self, *exc) -> None:
-        self.close()
+    def __exit__(self, kind, *_) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()

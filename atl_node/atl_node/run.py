@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ import weakref
 
 import rclpy
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
 
@@ -19,6 +21,7 @@ from atl_face.errors import UserError
 from atl_node.watchdog import BEAT_S, PATIENCE_S, limit_s, watchdog
 
 EXIT_USER_ERROR = 2
+MOST_DOMAINS = 232  # DDSI-RTPS 2.5, 9.6.2.3: ports of higher ones lie above 65535
 
 
 class Stoppable:
@@ -60,12 +63,17 @@ def run_node(make_node, args: list[str] | None = None, watched: bool = True) -> 
         args: command line after the program's name; None takes the process's own.
         watched: False where nobody would start it again.
     """
-    rclpy.init(args=args, signal_handler_options=rclpy.SignalHandlerOptions.NO)
     try:
+        _check_domain(os.environ.get("ROS_DOMAIN_ID", ""), os.environ.get("RMW_IMPLEMENTATION", ""))
+        rclpy.init(args=args, signal_handler_options=rclpy.SignalHandlerOptions.NO)
         limit = limit_s() if watched else 0.0
         node = make_node()
     except UserError as error:
         print(error, file=sys.stderr)
+        rclpy.try_shutdown()
+        return EXIT_USER_ERROR
+    except (RuntimeError, ParameterException) as error:  # RCLError is one: of the environment, or of a common parameter
+        print(f"ROS refuses to start the node: {' '.join(str(error).split())}.{_hint()}", file=sys.stderr)
         rclpy.try_shutdown()
         return EXIT_USER_ERROR
     finish = weakref.WeakMethod(node.finish)  # the watching thread must not keep the node alive
@@ -95,6 +103,19 @@ def run_node(make_node, args: list[str] | None = None, watched: bool = True) -> 
     gc.collect()
     rclpy.try_shutdown()
     return code
+
+
+def _check_domain(domain: str, middleware: str) -> None:
+    """Raises UserError where DDS has no ports for the domain: Fast DDS would end the process without a word of ROS."""
+    if domain.isdecimal() and int(domain) > MOST_DOMAINS and "zenoh" not in middleware:
+        raise UserError(f"ROS_DOMAIN_ID is {domain}; DDS has domains 0 to {MOST_DOMAINS}.", "bad_domain")
+
+
+def _hint() -> str:
+    """What of the environment may be the reason."""
+    named = [name for name in ("ROS_DOMAIN_ID", "ROS_LOG_DIR", "ROS_HOME", "HOME", "RMW_IMPLEMENTATION") if name in os.environ]
+    told = ", ".join(f"{name}={os.environ[name]}" for name in named)
+    return f" The environment has {told}{'' if 'HOME' in named else '; HOME is not set, where logs are written'}."
 
 
 def watch_signals(stop) -> None:

@@ -25,10 +25,12 @@ from statistics import median
 import numpy as np
 import yaml
 
+from atl_bringup.arguments import int_between, not_negative
 from atl_bringup.compare import table
 from atl_bringup.graph import default_speech
 from atl_bringup.reference import ROUNDS, Reference, network_cost
 from atl_bringup.streams import bench_streams
+from atl_bringup.supervise import die_with_parent
 from atl_diffusion_node.portrait import Portrait, default_portrait_path, load_portrait
 from atl_diffusion_node.process import prepare_process
 from atl_diffusion_node.renderer import FaceRenderer
@@ -60,9 +62,9 @@ AVX2 = {
 
 def add_parser(subparsers) -> None:
     """Adds `bench` to the `atl` command."""
-    parser = subparsers.add_parser("bench", help="measure renderer and graph on this machine", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each graph run (0: the renderer alone)")
-    parser.add_argument("--threads", type=int, default=2, help="that draw")
+    parser = subparsers.add_parser("bench", description=__doc__)
+    parser.add_argument("--seconds", type=not_negative, default=60.0, help="of each graph run (0: the renderer alone)")
+    parser.add_argument("--threads", type=int_between(1, 256), default=2, help="that draw")
     parser.add_argument("--device", choices=RENDERERS, default="cpu",
                         help="of renderer, avatars and graph, as the diffusion node's; start-up stays the CPU's")  # fmt: skip
     parser.add_argument("--streams", type=int, nargs="+", metavar="N", help="also so many avatars at once; on a GPU in batches")
@@ -255,10 +257,10 @@ def bench_graph(seconds: float, display: str, threads: int, device: str = "cpu")
         graph = [sys.executable, "-m", "atl_bringup.cli", "run", "--display", display, "--loop", "--params", str(params)]
         processes = []
         try:
-            processes.append(subprocess.Popen(graph, env=environment, stdout=subprocess.DEVNULL))
+            processes.append(subprocess.Popen(graph, env=environment, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent))
             if display == "web":
                 viewer = [sys.executable, "-m", "atl_bringup.viewer", f"http://127.0.0.1:{port}", str(seconds + 10)]
-                processes.append(subprocess.Popen(viewer, env=environment))
+                processes.append(subprocess.Popen(viewer, env=environment, preexec_fn=die_with_parent))
                 time.sleep(8.0)  # it has found the page, and encoding has begun, before anything is counted
             subprocess.run([*observer, str(processes[0].pid)], env=environment, check=True, timeout=seconds + 60)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:

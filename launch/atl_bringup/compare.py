@@ -22,7 +22,7 @@ WIDEST = 40  # letters of a column: hashes and paths are cut
 
 def add_parser(subparsers) -> None:
     """Adds `compare` to the `atl` command."""
-    parser = subparsers.add_parser("compare", help="two evaluations side by side", description=__doc__,
+    parser = subparsers.add_parser("compare", description=__doc__,
                                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("a", type=Path, metavar="A", help="folder that `atl evaluate` or `atl replay` wrote")
     parser.add_argument("b", type=Path, metavar="B", help="the same of the run that is held against it")

@@ -5,15 +5,19 @@ import sys
 from pathlib import Path
 
 from atl_bringup.graph import all_parameters
-from atl_bringup.parameter_file import namespace_of, read_parameters
+from atl_bringup.parameter_file import read_parameters
 from atl_diffusion_node.portrait import load_portrait
 from atl_diffusion_node.process import prepare_process
+from atl_evaluation.bag import read_bag
 from atl_evaluation.evaluate import evaluate
 from atl_evaluation.judge import Judge
+from atl_evaluation.metrics.catalogue import METRICS
 from atl_evaluation.reference import Reference
-from atl_evaluation.run_folder import begin_run
+from atl_evaluation.run_folder import folder_to_write
+from atl_evaluation.summary import REAL
 from atl_evaluation.verdict import PASSED, default_conditions_path, read_conditions
 from atl_evaluation.wording import bounds, figure
+from atl_face.errors import UserError
 from atl_face.files import existing_file
 
 HEIGHT_PX = 512  # of a portrait that is given, as the graph's
@@ -22,7 +26,7 @@ EXIT_FAILED = 1
 
 def add_parser(subparsers) -> None:
     """Adds `evaluate` to the `atl` command."""
-    parser = subparsers.add_parser("evaluate", help="judge a recorded bag", description=__doc__)
+    parser = subparsers.add_parser("evaluate", description=__doc__)
     parser.add_argument("bag", type=Path, help="a rosbag2: a folder, or one .mcap or .db3 file")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="for frames.jsonl, summary.json, report.html")
     add_options(parser)
@@ -42,14 +46,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--identity", action="store_true", help="embed faces, too (needs requirements/evaluation.txt)")
 
 
-def options_of(chosen: argparse.Namespace) -> dict[str, object]:
-    """The arguments of `atl_evaluation.evaluate.evaluate` that `add_options` asked for: files are read, and refused, here."""
+def options_of(chosen: argparse.Namespace, namespace: str) -> dict[str, object]:
+    """The arguments of `atl_evaluation.evaluate.evaluate` that `add_options` asked for: files are read, and refused, here.
+    namespace: of the bag's face, whose sections of the parameter file count."""
     path = existing_file(chosen.params, "parameter file") if chosen.params else None
-    namespace = namespace_of(chosen.namespace)
     parameters = read_parameters(path, namespace) if path else {}
     all_parameters(parameters, namespace)  # refuses names that no node has
-    return {"conditions": read_conditions(chosen.conditions), "parameters": parameters, "driven_by": chosen.driven_by,
-            "namespace": chosen.namespace, "judge": Judge(with_identity=chosen.identity),
+    conditions = read_conditions(chosen.conditions)
+    for condition in conditions:
+        name = condition.metric
+        if "." not in name and name.removeprefix(REAL) not in METRICS:  # one with a point is a path into the summary
+            raise UserError(f"{chosen.conditions} has a condition on {name!r}, which is no metric: there are "
+                            f"{', '.join(METRICS)}.", "bad_conditions")  # fmt: skip
+    return {"conditions": conditions, "parameters": parameters, "driven_by": chosen.driven_by,
+            "judge": Judge(with_identity=chosen.identity),
             "portrait": load_portrait(chosen.portrait, HEIGHT_PX) if chosen.portrait else None,
             "reference": Reference.read(chosen.reference) if chosen.reference else None}  # fmt: skip
 
@@ -57,8 +67,9 @@ def options_of(chosen: argparse.Namespace) -> dict[str, object]:
 def main(chosen: argparse.Namespace) -> int:
     """The exit code is 0 if the verdict is `passed`, 1 if not."""
     prepare_process()
-    out = begin_run(chosen.out)
-    summary = evaluate(chosen.bag, out, **options_of(chosen))
+    out = folder_to_write(chosen.out)
+    bag = read_bag(chosen.bag, chosen.namespace)
+    summary = evaluate(bag, out, **options_of(chosen, bag.namespace))
     tell(summary, out)
     return 0 if summary["verdict"] == PASSED else EXIT_FAILED
 

@@ -20,7 +20,7 @@ from atl_bringup.parameter_file import (
     shipped_parameters,
 )
 from atl_face.errors import UserError
-from atl_face.files import existing_file, file_to_write
+from atl_face.files import clip_to_write, existing_file
 
 DISPLAYS = ("web", "window", "file", "none")
 PAUSE_MORE_S = 0.1  # that an utterance's silence is longer than the display's delay
@@ -105,9 +105,11 @@ def avatar_graph(
     """
     _look_for_libraries()
     namespace = namespace_of(namespace)
-    extra = read_parameters(Path(params), namespace) if isinstance(params, str | Path) and params else params or {}
+    extra = params or {}
+    if isinstance(extra, str | Path):
+        extra = read_parameters(existing_file(extra, "parameter file"), namespace)
     parameters = all_parameters(extra, namespace)
-    _set_display(parameters["display"], display, out, port, host)
+    _set_display(parameters["display"], display, out, port, host, (audio, portrait))
     recording = parameters["display"]["sink"] == "file"
     _set_audio(parameters["audio"], audio, loop, recording)
     if portrait:
@@ -211,7 +213,8 @@ def _set_audio(parameters: dict[str, object], audio: str, loop: bool | None, rec
         parameters["loop"] = bool(loop)
 
 
-def _set_display(parameters: dict[str, object], display: str, out: str, port: int | str, host: str) -> None:
+def _set_display(parameters: dict[str, object], display: str, out: str, port: int | str, host: str,
+                 sources: tuple[str, ...]) -> None:  # fmt: skip
     if display and display not in DISPLAYS:
         raise UserError(f"display is one of {', '.join(DISPLAYS)}, not {display!r}.", "bad_parameter")
     if out and display not in ("", "file"):
@@ -219,7 +222,7 @@ def _set_display(parameters: dict[str, object], display: str, out: str, port: in
     if display == "file" and not (out or parameters["out"]):
         raise UserError("display file needs the clip to write: give out.", "no_out")
     if out:
-        display, parameters["out"] = "file", str(file_to_write(out))
+        display, parameters["out"] = "file", str(clip_to_write(out, *sources))
     if display:
         parameters["sink"] = display
     if host:

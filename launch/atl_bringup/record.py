@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import shutil
 import sys
@@ -17,8 +16,9 @@ from pathlib import Path
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from atl_bringup.arguments import face_namespace, positive
 from atl_bringup.graph import environment
-from atl_bringup.parameter_file import NAMESPACE, namespace_of
+from atl_bringup.parameter_file import NAMESPACE
 from atl_evaluation.bag import TYPES
 from atl_evaluation.storage import own_types
 from atl_face.errors import UserError
@@ -28,18 +28,20 @@ IMAGES = "image_raw"
 LATCHED = ("portrait", "audio_end")
 FOR_EVER = QosTime(9223372036, 854775807)  # RMW_DURATION_INFINITE
 BAG_VERSION = 9  # of rosbag2's metadata: Jazzy's and later
+WAIT_S = 30.0  # for the first message, where somebody counts on an end
 END_TIMEOUT_S = 5.0  # after the end of the sound for its last frames' landmarks
 EXIT_STOPPED = (0, 143)  # of the node: ended by itself or by Ctrl-C, by SIGTERM; both are how a recording ends
 
 
 def add_parser(subparsers) -> None:
     """Adds `record` to the `atl` command."""
-    parser = subparsers.add_parser("record", help="record the live graph as a bag", description=__doc__)
+    parser = subparsers.add_parser("record", description=__doc__)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="the bag to write (default: atl_DATE_TIME here)")
-    parser.add_argument("--seconds", type=_positive, metavar="N", help="end N seconds after the first message")
+    parser.add_argument("--seconds", type=positive, metavar="N", help="end N seconds after the first message, "
+                        f"or after {WAIT_S:g} s without any")
     parser.add_argument("--until-end", action="store_true", help="end when the sound has ended and its frames are there")
     parser.add_argument("--images", action="store_true", help="the frames too, lossless: about 1 GB a minute at 512 px")
-    parser.add_argument("--namespace", type=_namespace, default=NAMESPACE, help="of the face (%(default)s)")
+    parser.add_argument("--namespace", type=face_namespace, default=NAMESPACE, help="of the face (%(default)s)")
     parser.set_defaults(main=main)
 
 
@@ -63,12 +65,16 @@ def main(chosen: argparse.Namespace) -> int:
         code = record(recording, ends, chosen.seconds)
     finally:
         recording.close()
-    print(json.dumps(recording.told()))
-    if recording.problem:
-        raise UserError(recording.problem, "unwritable")
     if not sum(recording.counts.values()):
         shutil.rmtree(recording.path, ignore_errors=True)  # or the same command would find it in its way
-        raise UserError(f"No message came in {namespace}: is the graph running, with this ROS_DOMAIN_ID?", "no_graph")
+        if code not in EXIT_STOPPED:
+            return code
+        if not recording.problem:
+            raise UserError(f"No message came in {namespace}: is the graph running, with this ROS_DOMAIN_ID?", "no_graph")
+    else:
+        print(json.dumps(recording.told()))
+    if recording.problem:
+        raise UserError(recording.problem, "unwritable")
     if ends is not None and ends.gave_up:
         print("The sound ended, but landmarks for its last frames didn't come.", file=sys.stderr)
     return 0 if code in EXIT_STOPPED else code
@@ -195,20 +201,3 @@ def graphs_offer(topic: str) -> Qos:
     return Qos(QosHistory.KEEP_LAST, 1 if latched else 100, QosReliability.RELIABLE,
                QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
                FOR_EVER, FOR_EVER, QosLiveliness.AUTOMATIC, FOR_EVER, False)  # fmt: skip
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return value
-
-
-def _namespace(text: str) -> str:
-    try:
-        return namespace_of(text or "/")
-    except UserError as error:
-        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from error

@@ -14,7 +14,7 @@ from rclpy.serialization import deserialize_message
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from sensor_msgs.msg import Image
 
-from atl_bringup.record import LATCHED, Recording, SoundEnd, graphs_offer
+from atl_bringup.record import LATCHED, WAIT_S, Recording, SoundEnd, graphs_offer
 from atl_msgs.msg import AudioChunk, Expression, FaceLandmarks, Portrait
 from atl_node.qos import latched, reliable
 from atl_node.run import Stoppable, run_node
@@ -26,6 +26,7 @@ TICK_S = 0.25
 FLUSH_S = 2.0  # what a killed recorder loses
 LINGER_S = 0.5  # after the end for what is still on its way: the last frame's image, the last diagnostics
 HINT_S = 5.0  # without a message, then the user is told
+ENDLESS_S = 60.0  # of sound whose end is awaited, then he is told, too
 
 
 class Recorder(Stoppable, Node):
@@ -37,7 +38,7 @@ class Recorder(Stoppable, Node):
         self._began = self._flushed = time.monotonic()
         self._first: float | None = None
         self._over: float | None = None
-        self._hinted = False
+        self._hints: set[str] = set()  # that were given
         for topic in recording.topics:
             name = topic.rpartition("/")[2]
             qos = latched(DEPTH) if name in LATCHED else reliable(DEPTH)
@@ -75,14 +76,24 @@ class Recorder(Stoppable, Node):
         if now - self._flushed >= FLUSH_S:
             self._flushed = now
             self._recording.flush()
-        if self._first is None and now - self._began > HINT_S and not self._hinted:
-            self._hinted = True
-            print(f"Nothing came yet in {self._recording.namespace}: is the graph running?", file=sys.stderr)
-        if self._over is None and self._ends is not None and self._ends.is_over(now):
-            self._over = now
-        timed_out = self._seconds is not None and self._first is not None and now - self._first >= self._seconds
+        if self._first is None and now - self._began > HINT_S:
+            self._hint(f"Nothing came yet in {self._recording.namespace}: is the graph running?")
+        if self._over is None and self._ends is not None:
+            if self._ends.is_over(now):
+                self._over = now
+            elif self._first is not None and now - self._first > ENDLESS_S:
+                self._hint("The sound hasn't ended yet: a looped file and a microphone never do. Ctrl-C ends the recording.")
+        if self._first is None:
+            timed_out = now - self._began >= WAIT_S and (self._seconds is not None or self._ends is not None)
+        else:
+            timed_out = self._seconds is not None and now - self._first >= self._seconds
         if timed_out or self._recording.problem or (self._over is not None and now - self._over >= LINGER_S):
             self.finish(0)
+
+    def _hint(self, sentence: str) -> None:
+        if sentence not in self._hints:
+            self._hints.add(sentence)
+            print(sentence, file=sys.stderr)
 
 
 def offered(profiles: list[QoSProfile], topic: str) -> list[Qos]:

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from atl_bringup.arguments import int_between
 from atl_diffusion_node.portrait import MAX_HEIGHT_PX, default_portrait_path, load_portrait
 from atl_diffusion_node.process import prepare_process
 from atl_diffusion_node.renderer import STEPS, FaceRenderer
 from atl_diffusion_node.runtime import DEVICES, make_runtime
 from atl_face.emotion import LABELS, Expression
-from atl_face.files import file_to_write
+from atl_face.files import clip_to_write
 from atl_face.media import ClipWriter, read_audio
 from atl_face.stream import FRAME_RATE, FRAME_SAMPLES, SAMPLE_RATE
 from atl_landmark_node.kflm import KflmModel, kflm_landmarks_of
@@ -26,20 +27,9 @@ LANDMARKS = {"stream": (SpeechModel, landmarks_of), "kflm": (KflmModel, kflm_lan
 HEIGHT_LIMIT_PX = 1080  # of the clip unless --max-height asks for more: what a screen shows and two cores can draw
 
 
-def int_between(low: int, high: int | None = None):
-    """The argparse type of whole numbers from `low` to `high`."""
-
-    def whole_number(text: str) -> int:
-        if (value := int(text)) < low or (high is not None and value > high):
-            raise argparse.ArgumentTypeError(f"{value} is not {f'at least {low}' if high is None else f'in {low}..{high}'}")
-        return value
-
-    return whole_number
-
-
 def add_parser(subparsers) -> None:
     """Adds `render` to the `atl` command."""
-    parser = subparsers.add_parser("render", help="make a clip offline, without ROS", description=__doc__)
+    parser = subparsers.add_parser("render", description=__doc__)
     parser.add_argument("--audio", type=Path, required=True, help="any sound or video file")
     parser.add_argument("--portrait", type=Path, default=default_portrait_path(),
                         help="picture of one face (default: the shipped synthetic one)")  # fmt: skip
@@ -61,7 +51,7 @@ def add_parser(subparsers) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Renders; prints one JSON line: frames, seconds of clip, frames per second, ms per frame and stage."""
     prepare_process()
-    arguments.out = file_to_write(arguments.out)  # now, not after the work
+    arguments.out = clip_to_write(arguments.out, arguments.audio, arguments.portrait)  # now, not after the work
     started = time.perf_counter()
     load_model, make_landmarks = LANDMARKS[arguments.landmarks]
     model = load_model(arguments.articulation, arguments.network)

@@ -24,7 +24,7 @@ import cv2
 from atl_bringup import evaluate
 from atl_bringup.graph import Graph, avatar_graph, environment, manager
 from atl_bringup.parameter_file import NAMESPACE, read_parameters
-from atl_bringup.supervise import supervise
+from atl_bringup.supervise import die_with_parent, supervise
 from atl_diffusion_node.portrait import default_portrait_path, load_portrait
 from atl_diffusion_node.process import prepare_process
 from atl_evaluation.bag import Bag, read_bag
@@ -43,7 +43,7 @@ END_S = 10.0  # for a process to end in good order
 
 def add_parser(subparsers) -> None:
     """Adds `replay` to the `atl` command."""
-    parser = subparsers.add_parser("replay", help="play a bag into the live graph and judge it", description=__doc__)
+    parser = subparsers.add_parser("replay", description=__doc__)
     parser.add_argument("bag", type=Path, help="a rosbag2: a folder, or one .mcap or .db3 file")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER",
                         help="for what evaluate writes, live.json, the new bag and graph.log")  # fmt: skip
@@ -58,20 +58,20 @@ def main(chosen: argparse.Namespace) -> int:
     out = folder_to_write(chosen.out)
     if (out / "bag").exists():
         raise UserError(f"{out} holds a replay already: name another folder.", "exists")
-    begin_run(out)
-    options = evaluate.options_of(chosen)  # a mistake is told now, not after the replay
-    live = replay(chosen.bag, out, chosen)
+    bag = read_bag(chosen.bag, chosen.namespace)
+    options = evaluate.options_of(chosen, bag.namespace)  # a mistake is told now, not after the replay
+    live = replay(bag, begin_run(out), chosen)
     # what was seen live, not what the sound would give; the new bag holds the portrait that was shown
-    options |= {"namespace": NAMESPACE, "driven_by": "landmarks", "portrait": None}
+    options |= {"driven_by": "landmarks", "portrait": None}
     middleware = os.environ.get("RMW_IMPLEMENTATION", environment()["RMW_IMPLEMENTATION"])
     seen = {"latency_ms": {int(stamp): value for stamp, value in live.pop("latency_ms_by_stamp").items()},
             "skews": live.pop("skews")}  # fmt: skip
-    summary = evaluate.evaluate(out / "bag", out, live=live, middleware=middleware, **seen, **options)
+    summary = evaluate.evaluate(read_bag(out / "bag", NAMESPACE), out, live=live, middleware=middleware, **seen, **options)
     evaluate.tell(summary, out)
     return 0 if summary["verdict"] == PASSED else evaluate.EXIT_FAILED
 
 
-def replay(path: Path, out: Path, chosen: argparse.Namespace) -> dict[str, object]:
+def replay(bag: Bag, out: Path, chosen: argparse.Namespace) -> dict[str, object]:
     """Play a bag into a graph of its own; the new bag and live.json lie in `out`. Returns the live figures:
 
     seconds, frames, dropped; rates_hz of audio, landmarks, image_raw; latency {p50_ms, p95_ms, p99_ms, max_ms} from the last
@@ -82,7 +82,6 @@ def replay(path: Path, out: Path, chosen: argparse.Namespace) -> dict[str, objec
     Raises:
         UserError: the bag has too little sound, or the graph didn't run: then the new bag is gone, so that it can be tried again.
     """
-    bag = read_bag(path, chosen.namespace)
     chunks = bag.of(Chunk)
     seconds = (chunks[-1].log_ns - chunks[0].log_ns) / 1e9 if chunks else 0.0
     if seconds < LEAST_S:
@@ -106,11 +105,11 @@ def replay(path: Path, out: Path, chosen: argparse.Namespace) -> dict[str, objec
             recorder.send_signal(signal.SIGINT)
             if recorder.wait(END_S):
                 raise UserError("The replay couldn't be recorded: read what stands above.", "no_bag")
-    except (UserError, subprocess.TimeoutExpired) as error:
+    except BaseException as error:  # Ctrl-C, too
         shutil.rmtree(out / "bag", ignore_errors=True)
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"The replay didn't end: read {out / 'graph.log'}.", "no_graph") from error
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise UserError(f"The replay didn't end: read {out / 'graph.log'}.", "no_graph") from error
+        raise
     live = json.loads(seen.read_text()) | {"player": json.loads(said)}
     seen.write_text(json.dumps(live, indent=1))
     return live
@@ -154,6 +153,7 @@ def running(graph: Graph, log: Path) -> Iterator[int]:
 
 def _supervise(graph: Graph, log: Path) -> None:
     """In the new process."""
+    die_with_parent()
     with log.open("w") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
@@ -161,8 +161,8 @@ def _supervise(graph: Graph, log: Path) -> None:
 
 
 def _start(ends: contextlib.ExitStack, command: list[str]) -> subprocess.Popen:
-    """A process that is gone when the stack is."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    """A process that is gone when the stack is; Ctrl-C reaches this one alone, which then ends them all."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent, start_new_session=True)
     ends.callback(_end, process)
     return process
 

@@ -11,7 +11,6 @@ from atl_bringup.supervise import supervise
 def add_parser(subparsers) -> None:
     parser = subparsers.add_parser(
         "run",
-        help="start the whole graph",
         description="Start the whole graph; Ctrl-C ends it. What is left out, the parameter file decides.",
     )
     parser.add_argument(

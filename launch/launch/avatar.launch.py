@@ -16,6 +16,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from atl_bringup.graph import EXIT_DONE, NodeSpec, avatar_graph
+from atl_bringup.parameter_file import NAMESPACE
 from atl_face.errors import UserError
 from launch import LaunchContext, LaunchDescription
 
@@ -91,6 +92,8 @@ def action_of(spec: NodeSpec, environment: dict[str, str], end: Callable[[str, b
 def actions(context: LaunchContext) -> list:
     """Reads the arguments, builds the graph, and gives its nodes as actions."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    if pushed := context.launch_configurations.get("ros_namespace", "").strip("/"):  # by an including file's PushRosNamespace
+        given["namespace"] = f"{pushed}/{(given['namespace'] or NAMESPACE).strip('/')}"
     loop, ends_launch = (boolean(name, given.pop(name)) for name in ("loop", "ends_launch"))
     graph, end = avatar_graph(loop=loop, **given), End(of_launch=ends_launch is not False)
     unset = {name: value for name, value in graph.environment.items() if name not in context.environment}

@@ -2,6 +2,7 @@
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,10 +62,22 @@ def test_less_than_a_sample_is_refused():
         prepare("", np.ones(1, np.int16), 192000, "en", 160)
 
 
+def test_an_expression_that_is_none_is_refused_with_the_request():
+    sound = np.ones(3200, np.int16)
+    with pytest.raises(UserError, match="no emotion 'joy'"):
+        prepare("", sound, 16000, "en", 160, SimpleNamespace(**EXPRESSION | {"label": "joy"}))
+    with pytest.raises(UserError, match="intensity"):
+        prepare("", sound, 16000, "en", 160, SimpleNamespace(**EXPRESSION | {"label": "happy", "intensity": 5.0}))
+    assert len(prepare("", sound, 16000, "en", 160, SimpleNamespace(**EXPRESSION))) == 3200
+
+
 @pytest.mark.parametrize("voice", ["en\0", "en\n"])
 def test_a_voice_that_is_no_name_is_refused(voice):
     with pytest.raises(UserError, match="no voice"):
         speech.synthesise("Hello.", voice=voice)
+
+
+EXPRESSION = {"label": "", "intensity": 1.0, "level": 0, "style": 1.0, "gaze_yaw": 0.0, "gaze_pitch": 0.0}
 
 
 def job_of(stream, worker, *request):

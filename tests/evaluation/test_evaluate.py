@@ -75,6 +75,7 @@ def test_the_same_bag_gives_the_same_frames_and_a_verdict_can_fail(bag, run, tmp
 
 
 @pytest.mark.parametrize("options,sentence", [
+    (["--conditions", "{here}/typo.yaml"], "'gap_corelation', which is no metric"),
     (["--reference", "{here}/nothing.mp4"], "nothing.mp4"),
     (["--reference", "{here}/notes.txt"], "can't be decoded"),
     (["--params", "{here}/notes.txt"], "isn't a ROS parameter file"),
@@ -84,6 +85,7 @@ def test_the_same_bag_gives_the_same_frames_and_a_verdict_can_fail(bag, run, tmp
 ])  # fmt: skip
 def test_mistakes_are_told_in_a_sentence(bag, tmp_path, capsys, options, sentence):
     (tmp_path / "notes.txt").write_text("nothing of use")
+    (tmp_path / "typo.yaml").write_text("conditions:\n  - {metric: gap_corelation, at_least: 0, optional: true}")
     (tmp_path / "node.yaml").write_text("/**/landmrk: {ros__parameters: {seed: 1}}")
     (tmp_path / "parameter.yaml").write_text("/**/landmark: {ros__parameters: {articulaton: real}}")
     (tmp_path / "run").mkdir()
@@ -92,7 +94,7 @@ def test_mistakes_are_told_in_a_sentence(bag, tmp_path, capsys, options, sentenc
     assert main(["evaluate", str(bag), "--out", str(tmp_path / "run"), *options]) == 2
     told = capsys.readouterr().err
     assert sentence in told and "Traceback" not in told
-    assert not (tmp_path / "run" / "summary.json").exists(), "an older verdict isn't this run's"
+    assert (tmp_path / "run" / "summary.json").read_text() == "an older run's", "no run has begun"
 
 
 def test_silence_has_no_figures_and_what_is_wrong_is_told(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from atl_face.errors import UserError
@@ -144,3 +145,25 @@ def test_a_full_disk_is_told_in_a_sentence():
     with pytest.raises(UserError, match="can't be written"), ClipWriter("/dev/full", (64, 48)) as clip:
         for _ in range(60):
             clip.write_frame(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+
+
+def test_a_clip_that_fails_leaves_the_one_before(tmp_path):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"an older clip")
+    with pytest.raises(ZeroDivisionError), ClipWriter(path, (64, 48)) as clip:
+        clip.write_frame(np.zeros((48, 64, 3), np.uint8))
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"an older clip" and list(tmp_path.iterdir()) == [path]
+    with ClipWriter(path, (64, 48)) as clip:
+        clip.write_frame(np.zeros((48, 64, 3), np.uint8))
+        assert path.read_bytes() == b"an older clip"
+    assert sum(1 for _ in read_frames(path)) == 1 and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("samples, rate, sentence", [(np.float32([0.5]), 48000, "holds no sound"),
+                                                     (np.float32([0, np.nan, 0]), 16000, "no sound .NaN"),
+                                                     (np.float32([0, np.inf, 0]), 16000, "no sound .NaN")])  # fmt: skip
+def test_what_is_no_sound_is_refused(tmp_path, samples, rate, sentence):
+    soundfile.write(tmp_path / "odd.wav", samples, rate, subtype="FLOAT")
+    with pytest.raises(UserError, match=sentence):
+        read_audio(tmp_path / "odd.wav")

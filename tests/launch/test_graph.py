@@ -79,6 +79,7 @@ def test_a_whole_number_is_a_float_where_one_is_wanted():
         ({"display": "hologram"}, "web, window, file, none"),
         ({"display": "file"}, "give out"),
         ({"out": "/nosuch/clip.mp4"}, "folder /nosuch isn.t there"),
+        ({"out": "clip.webm"}, "name it clip.mp4"),
         ({"out": "clip.mp4", "display": "web"}, "leave one out"),
         ({"out": "clip.mp4", "audio": "mic"}, "no end"),
         ({"out": "clip.mp4", "loop": True}, "never end"),

@@ -63,6 +63,17 @@ def test_both_ways_build_the_same_graph(arguments):
     assert len(actions) == len(nodes), "only nodes: what else it did would be done to a launch file that includes it"
 
 
+@pytest.mark.parametrize("namespace, expected", [("", "/robot1/robot_face"), ("left", "/robot1/left")])
+def test_a_robots_pushed_namespace_stands_before_the_faces(namespace, expected):
+    from launch_ros.actions import Node
+
+    context, actions = loaded(namespace=namespace, ros_namespace="/robot1")
+    for node in (action for action in actions if isinstance(action, Node)):
+        node._perform_substitutions(context)
+        assert node.node_name.startswith(f"{expected}/")
+    assert parameters_of(actions[-1], context)["nodes"][0] == f"{expected}/display"
+
+
 def test_texts_that_look_like_something_else_stay_texts(tmp_path):
     """`no` is a voice, not false; 2024 is a clip, not a number."""
     from launch_ros.actions import Node

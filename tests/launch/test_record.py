@@ -176,3 +176,11 @@ def test_wrong_options_are_told(capsys, words, sentence):
 def test_a_bag_that_can_not_be_made(name):
     with pytest.raises(UserError, match="can't be made"):
         Recording(Path(name), "/robot_face", ["audio"])
+
+
+def test_a_recording_whose_end_is_awaited_does_not_wait_for_ever_for_a_graph(tmp_path):
+    hasty = "from atl_bringup import cli, recorder; recorder.WAIT_S = 1.0; raise SystemExit(cli.main())"
+    for words in (["--seconds", "1"], ["--until-end"]):
+        done = subprocess.run([sys.executable, "-c", hasty, "record", "--out", str(tmp_path / "bag"), *words], text=True,
+                              env=os.environ | {"ROS_DOMAIN_ID": "104"}, capture_output=True, timeout=30)  # fmt: skip
+        assert done.returncode == 2 and "No message came" in done.stderr and not (tmp_path / "bag").exists()

@@ -33,7 +33,7 @@ def bag_of(folder, seconds: int):
 def test_the_live_graph_does_what_the_cores_do(tmp_path):
     path, out = bag_of(tmp_path, SECONDS), tmp_path / "out"
     out.mkdir()
-    live = replay(path, out, options(path, out))
+    live = replay(read_bag(path), out, options(path, out))
     assert set(live["nodes"]) == {"landmark", "diffusion", "display", "lifecycle_manager"}, "no audio node: the bag is the sound"
     assert all(node["rss_mb"] > 10 for node in live["nodes"].values())
     assert live["frames"] > 0 and live["latency"]["p99_ms"] > 0 and live["skew"]
@@ -58,10 +58,10 @@ def test_the_live_graph_does_what_the_cores_do(tmp_path):
 def test_a_mistake_is_told_before_the_replay(tmp_path, monkeypatch, words):
     monkeypatch.setattr("atl_bringup.replay.replay", lambda *_: pytest.fail("it was replayed"))
     with pytest.raises(UserError, match=words[1]):
-        main(options(tmp_path / "bag", tmp_path / "out", *words))
+        main(options(bag_of(tmp_path, 1), tmp_path / "out", *words))
 
 
 def test_a_bag_with_next_to_no_sound_is_refused(tmp_path):
     path = bag_of(tmp_path, 1)
     with pytest.raises(UserError, match="has 1.0 s of sound; a replay needs 3 s"):
-        replay(path, tmp_path / "out", options(path, tmp_path / "out"))
+        replay(read_bag(path), tmp_path / "out", options(path, tmp_path / "out"))

@@ -257,6 +257,21 @@ def test_alone_a_node_starts_itself_and_ends_within_a_second_of_a_signal(number,
     assert process.stdout.read() == "cleaned\n"
 
 
+@pytest.mark.parametrize("variable, value, sentence", [("ROS_DOMAIN_ID", "300", "DDS has domains 0 to 232"),
+                                                       ("ROS_DOMAIN_ID", "mine", "ROS refuses to start the node"),
+                                                       ("ROS_LOG_DIR", "/proc/logs", "ROS_LOG_DIR=/proc/logs")])  # fmt: skip
+def test_an_environment_in_which_ros_can_not_start_is_told_in_a_sentence_and_is_no_crash(variable, value, sentence):
+    process = alone(**{variable: value})
+    told = process.communicate(timeout=20)[0]
+    assert process.returncode == 2 and sentence in told and "Traceback" not in told
+
+
+def test_a_common_parameter_of_a_wrong_type_is_told_in_a_sentence():
+    process = alone("-p", "use_sim_time:=sometimes")
+    told = process.communicate(timeout=20)[0]
+    assert process.returncode == 2 and "use_sim_time" in told and "Traceback" not in told
+
+
 def test_alone_a_node_that_refuses_ends_with_its_sentence_and_code_2():
     process = alone("-p", "refuse:=true")
     assert process.wait(20) == 2
