@@ -43,9 +43,11 @@ train python -m atl_training.renderer.report "${drawn[@]}" --clips "$CLIPS" --ou
 [ -z "${GRID:-}" ] || train python -m atl_training.renderer.report --grid "$DATA/grid_looks" --only grid --clips 89 \
   --out docs/renderer.json # all that are held out
 if [ -n "${GRID:-}" ]; then
+  train python -m atl_training.sync.judge --grid "$DATA/grid_looks" --out docs/sync.json
   prepare "$DATA/draft" atl-corpus make --draft --identities 1000 --clips 4 --seconds 9 --seed 1 "${studio[@]}"
   speech=(${SPEECH:+--speech-folder "$SPEECH"}) # recordings of people who read
-  train python -m atl_training.landmarks.report --draft "$DATA/draft" --grid "$DATA/grid_shards" "${speech[@]}" \
+  train python -m atl_training.landmarks.report --draft "$DATA/draft" --grid "$DATA/grid_shards" \
+    --looks "$DATA/grid_looks" "${speech[@]}" \
     --out docs/landmarks.json
 fi
 .venv/bin/atl-python tools/results_bag.py "$DATA/bag" # last, when nothing else runs: its figures are the machine's, too

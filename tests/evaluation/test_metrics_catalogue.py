@@ -38,3 +38,13 @@ def test_clips_without_the_figure_are_left_out():
     assert bootstrap_interval(values, [5, 5, 5]) == pytest.approx(bootstrap_interval(values))
     assert np.greater(bootstrap_interval([0, 1, 1, 1], [1, 1, 1, 9]), bootstrap_interval([0, 1, 1, 1], [9, 1, 1, 1]))[0]
     assert np.isnan(bootstrap_interval([3.0])).all() and bootstrap_interval([3.0, 3.0]) == (3, 3)
+
+
+def test_of_groups_these_are_drawn():
+    values, voices = np.repeat([1.0, 2.0, 3.0, 4.0], 20), np.repeat(["a", "b", "c", "d"], 20)
+    assert bootstrap_interval(values, groups=voices) == pytest.approx(bootstrap_interval([1.0, 2.0, 3.0, 4.0]))
+    assert bootstrap_interval(values, groups=np.arange(80)) == pytest.approx(bootstrap_interval(values), abs=0.03)
+    uneven, whose = [1.0, 1.0, 1.0, 5.0], ["a", "a", "a", "b"]
+    low, high = bootstrap_interval(uneven, groups=whose)
+    assert (low, high) == (1, 5) and np.isnan(bootstrap_interval(uneven, groups=["a"] * 4)).all()
+    assert bootstrap_interval([np.nan, *uneven], groups=["c", *whose]) == (1, 5)

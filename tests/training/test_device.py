@@ -103,7 +103,7 @@ def test_a_device_is_chosen_by_what_there_is_and_which_process_asks(two_cuda_dev
             choose_device(asked)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == CPU
-    assert "device" not in {*renderer.ASKED, *landmarks.ASKED, *vars(paper.Settings())}, "a run may go on on another"
+    assert "device" not in {*renderer.ASKED, *landmarks.ASKED, *sync.ASKED, *vars(paper.Settings())}, "a run may go on on another"
 
 
 @pytest.mark.parametrize("name", TRAININGS)

@@ -11,7 +11,7 @@ from atl_landmark_node.face_model import PortraitFace, average_neutral
 from atl_training.corpus.speech import LEVEL
 from atl_training.figures import with_interval
 from atl_training.landmarks.judge import energy_jaw, points_of
-from atl_training.landmarks.report import on_people, sounds
+from atl_training.landmarks.report import on_draft, on_people, sounds
 from atl_training.landmarks.report.baselines import names_at_frames, nearest_viseme
 from atl_training.landmarks.report.clips import DraftClip, mean_face
 from atl_training.landmarks.report.closures import closures
@@ -76,6 +76,22 @@ def test_people_are_judged_on_their_own_faces_wherever_head_and_camera_are(monke
     monkeypatch.setattr(on_people, "landmarks_of", lambda *_: [SimpleNamespace(points=neutral)] * 60)
     shut = on_people.on_people(stage, [clip])["rules"]["rows"]["ours"]
     assert shut["m_lmd"][0] > 2 and shut["closures"]["false"] == 100 and shut["closures"]["closed"] == 100
+
+
+def test_voices_that_none_heard_are_drawn_whole_in_their_intervals():
+    """Of one engine's held-out voices and of readers; the stage answers the truth, then the truth of one voice alone."""
+    visemes = np.array(["aa", "PP", "E", "aa", "sil", "O"] * 10)
+    weights = nearest_viseme(visemes)
+    clips = [DraftClip(f"{voice}{k}", np.zeros(60 * 640, np.float32), weights, np.array(["pau", "p"] * 30), visemes, "rules",
+                       "en", voice, "neutral", 0, None, None, None)
+             for voice in ("kokoro/jf_alpha", "flite/rms", "piper/joe", "real/librispeech_test") for k in range(3)]  # fmt: skip
+    answers = iter([weights * (1 if "flite" in clip.voice else 0.5) for clip in clips])
+    told = on_draft.on_draft(SimpleNamespace(spoken=lambda *_: next(answers)), clips, None, {})["rules"]
+    assert told["clips"] == 12 and told["unseen"]["clips"] == 6 and told["unseen"]["speakers"] == 2
+    assert told["read"]["clips"] == 3 and "speakers" not in told["read"]
+    near, far = (told["by_voice"][voice]["m_lmd"][0] for voice in ("flite/rms", "kokoro/jf_alpha"))
+    mean, *ends = told["unseen"]["rows"]["ours"]["m_lmd"]
+    assert near < far and mean == pytest.approx((near + far) / 2, abs=1e-4) and ends == [near, far]
 
 
 def test_names_lie_at_the_frames_middles():

@@ -10,13 +10,18 @@ pytest.importorskip("openvino", reason="the landmark network runs in OpenVINO")
 
 from atl_evaluation.metrics.features import Perceptual
 from atl_training.likeness import EVERY, Likeness, of_sets
-from atl_training.results import summed, with_impostors
-from atl_training.ways import STILL, TRUTH
+from atl_training.results import GAINED, POSED, gains, summed, with_impostors
+from atl_training.ways import HELD, STILL, TRUTH
 
 
 def test_early_and_late_do_not_cancel():
     clips = [{"ours": {"gap_lag": lag, "jerk": -lag}} for lag in (3, -3, np.nan)]
     assert summed(clips)["ours"] == {"abs_gap_lag": [3, 3, 3], "jerk": [0, -3, 3]}
+
+
+def test_gains_on_a_still_mouth_are_paired_by_clip():
+    clips = [{POSED: dict.fromkeys(GAINED, ours), HELD: dict.fromkeys(GAINED, ours - 1)} for ours in (5.0, 7.0, np.nan)]
+    assert gains(clips) == dict.fromkeys(GAINED, [1, 1, 1])
 
 
 def clips_of(*people):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+from atl_face.errors import UserError
+
 
 @contextmanager
 def complete(path: Path) -> Iterator[Path]:
@@ -24,3 +26,11 @@ def load_checkpoint(path: Path) -> dict:
     """What `save_checkpoint` wrote, on the CPU, wherever its tensors were; `load_state_dict` moves them to their network's device
     (but Adam's count of steps, which torch keeps on the CPU)."""
     return torch.load(path, map_location="cpu")
+
+
+def refuse_others(out: Path, before: dict, asked: dict) -> None:
+    """Raises UserError unless a run's settings are the same as before; one that doesn't tell them can't go on."""
+    wrong = [f"{name} {before.get(name, 'not told')}" for name in asked if name not in before or before[name] != asked[name]]
+    if wrong:
+        raise UserError(f"{out} holds a run with other settings, and only the same ones can go on ({', '.join(wrong)}): "
+                        "choose another --out.")  # fmt: skip

@@ -13,10 +13,10 @@ def spread(items: list, most: int) -> list:
     return [items[i] for i in np.linspace(0, len(items) - 1, most).astype(int)]
 
 
-def with_interval(values: Iterable[float], weights=None) -> list[float | None]:
-    """Mean over clips and the ends of its 95 % bootstrap interval; None what can't be known."""
+def with_interval(values: Iterable[float], weights=None, groups=None) -> list[float | None]:
+    """Mean over clips and the ends of its 95 % bootstrap interval; None what can't be known. groups: see `bootstrap_interval`."""
     values = np.asarray(list(values), np.float64)
-    return [rounded(number, 4) for number in (mean_of(values, weights), *bootstrap_interval(values, weights))]
+    return [rounded(number, 4) for number in (mean_of(values, weights), *bootstrap_interval(values, weights, groups=groups))]
 
 
 def rounded(number: float, digits: int) -> float | None:
@@ -24,6 +24,6 @@ def rounded(number: float, digits: int) -> float | None:
     return round(float(number), digits) if np.isfinite(number) else None
 
 
-def summed(rows: list[dict[str, float]]) -> dict[str, list[float | None]]:
-    """Figure -> mean with interval, of figures by clip."""
-    return {name: with_interval(row[name] for row in rows) for name in rows[0]}
+def summed(rows: list[dict[str, float]], groups=None) -> dict[str, list[float | None]]:
+    """Figure -> mean with interval, of figures by clip. groups: see `bootstrap_interval`."""
+    return {name: with_interval((row[name] for row in rows), groups=groups) for name in rows[0]}

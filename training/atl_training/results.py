@@ -4,8 +4,9 @@
 
 A set is a folder of shards; so many of its held-out clips are judged, evenly from all (of all its clips, with --all, where none
 of it was trained on). Values are means over clips with 95 % bootstrap intervals. Of a figure that is best at 0, as a lag is, the
-mean of its size is told, as `abs_NAME`: early in one clip and late in the next isn't in step. Impostors are the other people of
-the set. Distances of sets of pictures are of the whole set, so they have no interval.
+mean of its size is told, as `abs_NAME`: early in one clip and late in the next isn't in step. `gains`: paired differences of ours
+from sound in the true head's pose and the still mouth in it. Impostors are the other people of the set. Distances of sets of
+pictures are of the whole set, so they have no interval.
 """
 import argparse
 import json
@@ -28,9 +29,11 @@ from atl_training.figures import rounded, spread, with_interval
 from atl_training.likeness import Likeness, Networks, of_sets
 from atl_training.shards import Sample, read_shards
 from atl_training.tool import run_tool
-from atl_training.ways import Clip, made_in_all_ways
+from atl_training.ways import FROM_SOUND_POSED, HELD, Clip, made_in_all_ways
 from atl_training.workers import begin_worker
 
+POSED = f"ours from {FROM_SOUND_POSED}"
+GAINED = "m_lmd", "m_lvd", "psnr_mouth"  # of it on HELD, which it must beat
 _STATE = {}  # of a worker process: networks are loaded once
 
 
@@ -62,6 +65,7 @@ def main() -> None:
             "clips": len(judged), "people": len({clip.facts["speaker"] for clip in clips}),
             "pictures": sum(len(clip["true_faces"]) for clip in judged),
             "picture": " x ".join(map(str, judged[0]["picture"])), "crop_px": judged[0]["crop_px"], "rows": rows,
+            "gains": gains([clip["rows"] for clip in judged]),
         }  # fmt: skip
         arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
@@ -107,6 +111,11 @@ def summed(clips: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, list
     """Way -> figure -> mean, low and high end of its interval, over clips that have the figure."""
     return {way: dict(_with_interval(name, [clip[way][name] for clip in clips]) for name in figures)
             for way, figures in clips[0].items()}  # fmt: skip
+
+
+def gains(clips: list[dict[str, dict[str, float]]]) -> dict[str, list[float | None]]:
+    """Figure -> mean difference of ours from the still mouth in the same pose, paired by clip, with its interval."""
+    return {name: with_interval(clip[POSED][name] - clip[HELD][name] for clip in clips) for name in GAINED}
 
 
 def _with_interval(name: str, values: list[float]) -> tuple[str, list[float | None]]:

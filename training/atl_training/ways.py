@@ -18,6 +18,7 @@ from atl_training.shards import Sample
 
 TRUTH, STILL = "ground truth", "still portrait"
 FROM_TRUE, FROM_SOUND_POSED, FROM_SOUND = "true landmarks", "sound, true head pose", "sound alone"
+HELD = "warp only from true head pose, still mouth"
 
 
 @dataclass
@@ -82,4 +83,4 @@ def made_in_all_ways(clip: Clip, model: SpeechModel, ours: FaceRenderer) -> Iter
             yield f"{name} from {driver}", draw(renderer, clip.portrait, points)
     # a still mouth that turns with the head: what any sound-driven mouth has to beat where the true pose is given
     held = np.stack([level_to(true, clip.portrait.neutral) for true in clip.true_points])
-    yield "warp only from true head pose, still mouth", draw(warp_only, clip.portrait, held)
+    yield HELD, draw(warp_only, clip.portrait, held)

@@ -25,7 +25,7 @@ from atl_evaluation.metrics.motion import FLAT
 from atl_face.errors import UserError
 from atl_face.topology import lip_gap
 from atl_landmark_node.model import LOOKAHEAD, STYLES
-from atl_training.checkpoint import complete, load_checkpoint, save_checkpoint
+from atl_training.checkpoint import complete, load_checkpoint, refuse_others, save_checkpoint
 from atl_training.device import add_device_argument, choose_device, join_processes, on_device
 from atl_training.landmarks import no_speech, teacher
 from atl_training.landmarks.data import Batches, Utterance, load_shards
@@ -114,7 +114,7 @@ class Training:
         if not last.exists():
             return
         state = load_checkpoint(last)
-        _refuse_others(self.out, state.get("arguments", {}), self.asked)
+        refuse_others(self.out, state.get("arguments", {}), self.asked)
         for name, part in self.keep.items():
             part.load_state_dict(state[name])
         self.told = state["told"]
@@ -233,14 +233,6 @@ def look(training: Training, learnt: list[Utterance], held: list[Utterance], ste
         (training.out / "metrics.json").write_text(json.dumps(figures | spent | {"utterances": trained_on}, indent=1))
     training.save()
     return figures
-
-
-def _refuse_others(out: Path, before: dict, asked: dict) -> None:
-    """Raises UserError unless a run's settings are the same as before; one that doesn't tell them can't go on."""
-    wrong = [f"{name} {before.get(name, 'not told')}" for name in asked if name not in before or before[name] != asked[name]]
-    if wrong:
-        raise UserError(f"{out} holds a run with other settings, and only the same ones can go on ({', '.join(wrong)}): "
-                        "choose another --out.")  # fmt: skip
 
 
 def _clips(shards: list[Path]) -> tuple[list[Utterance], list[Utterance]]:

@@ -108,7 +108,7 @@ class Training:
         net, critic = (m.to(device, memory_format=torch.channels_last) for m in made)
         if arguments.begin:
             load_weights(net, arguments.begin)
-        optimiser = torch.optim.AdamW(net.parameters(), arguments.rate, betas=(0.8, 0.99), weight_decay=0.01)
+        optimiser = torch.optim.AdamW(net.parameters(), arguments.rate, betas=(0.9, 0.99), weight_decay=0.01)
         critic_optimiser = torch.optim.AdamW(critic.parameters(), CRITIC_RATE, betas=(0.5, 0.99))
         schedule = one_cycle(optimiser, arguments.rate, arguments.steps, 0.02, final_div_factor=50)
         self.net, self.critic, self.average, self.schedule = net, critic, copy.deepcopy(net), schedule

@@ -89,7 +89,7 @@ class Batches:
         real_share: of a batch that is filmed.
     """
 
-    def __init__(self, clips: list[Clip], frames: int, batch: int, seed: int, real_share: float = 0.5):
+    def __init__(self, clips: list[Clip], frames: int, batch: int, seed: int | list[int], real_share: float = 0.5):
         self._rng = np.random.default_rng(seed)
         usable = [c for c in clips if len(c.crops) >= frames]
         self._pools = [[c for c in usable if c.real == real] for real in (False, True)]

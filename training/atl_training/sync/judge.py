@@ -6,7 +6,8 @@ On held-out clips alone; landmarks are the detector's throughout. `planted`: the
 of its own length (silence fills the gap) and once in its middle, 16 frames shorter, where all that is heard was recorded. `ways`:
 confidence, distance and |offset| of the truth, of the truth with the next clip's sound, of the still portrait, and, where the
 clip was filmed, of frames that the project's renderer drew from its first one: from the true landmarks, from the landmark
-network's, and from a jaw that follows the loudness. Means over clips with 95 % bootstrap intervals.
+network's, and from a jaw that follows the loudness. Means over clips with 95 % bootstrap intervals. `weights`: SHA-256 of the
+networks that ship, and of --expert.
 """
 import argparse
 import json
@@ -20,6 +21,7 @@ from tqdm import tqdm
 from atl_diffusion_node.renderer import FaceRenderer
 from atl_diffusion_node.runtime import OpenVinoRuntime
 from atl_evaluation.metrics.tracking import track
+from atl_evaluation.provenance import models, sha256_of
 from atl_evaluation.sync import SyncExpert, SyncScore, mouth_crops
 from atl_face.stream import FRAME_SAMPLES
 from atl_face.topology import SPEECH
@@ -32,6 +34,7 @@ from atl_training.tool import run_tool
 from atl_training.ways import FROM_SOUND, FROM_TRUE, Clip, draw
 
 PLANTED = 8  # frames either way, 320 ms
+SETS = "filmed", "drawn"
 NEAR = 1  # frame: an offset counts as found
 TRUTH, SHUFFLED = "ground truth", "ground truth, another clip's sound"
 
@@ -110,7 +113,8 @@ def _row(scores: list[SyncScore], truth: np.ndarray) -> dict:
 def table(result: dict) -> str:
     """The result in words and columns."""
     lines = []
-    for name, of_set in result.items():
+    for name in filter(result.get, SETS):
+        of_set = result[name]
         lines.append(f"{name}: {of_set['clips']} clips")
         for way, row in of_set["planted"].items():
             share, exact = np.array(row["share_within_a_frame"], float), row["share_exact"][0]  # an end of None is NaN
@@ -135,9 +139,11 @@ def main() -> None:
     parser.add_argument("--expert", type=Path, help="another expert (.onnx) than the shipped")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    expert, result = SyncExpert(arguments.expert), {}
+    expert, result = SyncExpert(arguments.expert), {"weights": models()}
+    if arguments.expert:
+        result["weights"]["expert"] = sha256_of(arguments.expert)
     draws = FaceRenderer(OpenVinoRuntime(1)), SpeechModel()
-    for name, shards in (("filmed", arguments.grid), ("drawn", arguments.corpus)):
+    for name, shards in zip(SETS, (arguments.grid, arguments.corpus), strict=True):
         if shards is None:
             continue
         held = [s for s in read_shards([shards]) if s.held_out and s.video is not None and not share_alike(s.facts)

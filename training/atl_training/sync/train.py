@@ -20,7 +20,7 @@ from tqdm import tqdm
 from atl_evaluation.sync import MEL_PER_FRAME, SIZE, mean_distances, picture_input, score_of, sound_input
 from atl_face.pcm import to_float
 from atl_landmark_node.features import MELS
-from atl_training.checkpoint import load_checkpoint, save_checkpoint
+from atl_training.checkpoint import load_checkpoint, refuse_others, save_checkpoint
 from atl_training.device import add_device_argument, choose_device, device_of, on_device
 from atl_training.landmarks.export import check_export
 from atl_training.schedule import one_cycle
@@ -31,6 +31,7 @@ from atl_training.tool import run_tool
 FRAMES, BATCH = 40, 14  # 1.6 s: 36 windows, enough that other offsets of the same clip are most of what is hard
 OFFSETS = 12  # frames either way that an excerpt's own offset is told from
 LEARNING_RATE = 1.5e-3
+ASKED = "steps", "real_share", "seed"  # what a run can't change when it goes on
 
 
 def contrast(seen, heard, log_scale) -> dict[str, torch.Tensor]:
@@ -95,6 +96,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    asked = {name: getattr(arguments, name) for name in ASKED} | {"data": [str(path) for path in arguments.data]}
     device = choose_device(arguments.device)
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(arguments.threads)
@@ -109,10 +111,13 @@ def main() -> None:
     last, begin, hours = arguments.out / "last.pt", 0, 0.0
     if last.exists():
         state = load_checkpoint(last)
+        refuse_others(arguments.out, state.get("arguments", {}), asked)
         net.load_state_dict(state["net"]), optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
         begin, hours = state["step"], state["hours"]
-    batches = Batches([c for c in clips if not c.held], FRAMES, BATCH, arguments.seed + begin, arguments.real_share)
+    seed = [arguments.seed, begin]  # a resumed run draws anew
+    torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    batches = Batches([c for c in clips if not c.held], FRAMES, BATCH, seed, arguments.real_share)
     log, started = SummaryWriter(arguments.out / "log"), time.time() - 3600 * hours
     for step in tqdm(range(begin, arguments.steps), str(device), arguments.steps, initial=begin, mininterval=10):
         pictures, features = on_device(batches.draw(), device)
@@ -130,7 +135,8 @@ def main() -> None:
         if (step + 1) % 500 == 0 or step + 1 == arguments.steps:
             hours = (time.time() - started) / 3600
             save_checkpoint({"net": net.state_dict(), "optimiser": optimiser.state_dict(),
-                             "schedule": schedule.state_dict(), "step": step + 1, "hours": hours}, last)  # fmt: skip
+                             "schedule": schedule.state_dict(), "step": step + 1, "hours": hours,
+                             "arguments": asked}, last)  # fmt: skip
             told = " ".join(f"{name} {value.item():.3f}" for name, value in parts.items())
             tqdm.write(f"{step + 1} {told} {json.dumps(measure(net, held))}")
     metrics = measure(net, held) | {

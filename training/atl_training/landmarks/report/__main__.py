@@ -40,6 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draft", type=Path, nargs="+", required=True, help="shards of the studio's")
     parser.add_argument("--grid", type=Path, nargs="+", required=True, help="GRID as shards, with its words aligned")
+    parser.add_argument("--looks", type=Path, nargs="+", help="the same, looked at four times (`loaders.looks`): for the sync "
+                        "expert, by what the renderer is judged by, too (default: as --grid)")  # fmt: skip
     parser.add_argument("--speech-folder", type=Path, help="folder of real speech (.flac, .wav), for the robustness")
     parser.add_argument("--speech", type=Path, default=SHIPPED, help="another landmark network (.onnx) than the shipped")
     parser.add_argument("--kflm", type=Path, help="the paper's network (.onnx), beside ours (default: the shipped, if any)")
@@ -59,7 +61,7 @@ def main() -> None:
     measured = {"draft": lambda: on_draft(stage, clips, _teeth(chosen.cache), others),
                 "people": lambda: on_people(stage, clips),
                 "grid": lambda: on_grid(stage, films, others),
-                "sync": lambda: lip_sync(stage, spread(films, chosen.sync_clips)),
+                "sync": lambda: lip_sync(stage, spread(looked, chosen.sync_clips)),
                 "robustness": lambda: robustness(stage, clips, recordings, chosen.heard),
                 "emotions": lambda: emotions(stage, examples, clips, chosen.heard),
                 "continuity": lambda: continuity(stage, heard),
@@ -67,7 +69,8 @@ def main() -> None:
     recordings = read_speech(chosen.speech_folder, chosen.heard) if chosen.speech_folder else []
     clips, examples = _read_draft(chosen, "emotions" in parts) if set(parts) & set(OF_DRAFT) else ([], [])
     heard = spread(clips, chosen.heard)
-    films = _read_films(chosen) if {"grid", "sync"} & set(parts) else []
+    films = _read_films(chosen.grid, chosen.clips) if "grid" in parts else []
+    looked = _read_films(chosen.looks or chosen.grid, chosen.clips) if "sync" in parts else []
     for part in parts:
         load = host()["load_before"]
         result[part] = measured[part]()
@@ -90,10 +93,10 @@ def _read_draft(chosen: argparse.Namespace, with_examples: bool) -> tuple[list[D
     return spread(clips, chosen.clips), examples
 
 
-def _read_films(chosen: argparse.Namespace) -> list[Sample]:
-    films = spread([sample for sample in read_shards(chosen.grid) if sample.held_out and is_spoken(sample)], chosen.clips)
+def _read_films(shards: list[Path], most: int) -> list[Sample]:
+    films = spread([sample for sample in read_shards(shards) if sample.held_out and is_spoken(sample)], most)
     if not films:
-        raise UserError(f"{chosen.grid[0]} has no held-out clip.")
+        raise UserError(f"{shards[0]} has no held-out clip.")
     return films
 
 

@@ -60,6 +60,11 @@ class DraftClip:
         return is_held_speaker(VOICES[self.voice])
 
     @property
+    def speaker(self) -> str:
+        """Who the voice truly is: several voices may be one."""
+        return VOICES[self.voice].speaker
+
+    @property
     def is_read(self) -> bool:
         """Whether a person says it whose recordings were aligned; else an engine says it, and when."""
         return VOICES[self.voice].engine == "real"

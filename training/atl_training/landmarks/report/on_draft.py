@@ -25,7 +25,8 @@ Driver = Callable[[np.ndarray, str, np.ndarray], np.ndarray]
 def on_draft(stage: Stage, clips: list[DraftClip], teeth: Teeth | None, others: dict[str, Driver]) -> dict:
     """Per style of motion (rules, real): rows of figures, ours (in the clip's own style) and the baselines; `unseen`: the same of
     those clips alone in an engine's voice that no training heard, and `read`, that such people read, where there are any; ours by
-    language and voice.
+    language and voice. Intervals of `unseen` draw its `speakers`; those of `read` draw clips, which don't tell who
+    reads.
 
     others: more networks to compare, by name.
     """
@@ -38,16 +39,20 @@ def on_draft(stage: Stage, clips: list[DraftClip], teeth: Teeth | None, others: 
         for name, read in (("unseen", False), ("read", True)):
             if any(those := [clip.is_new_voice and clip.is_read == read for clip in group]):
                 kept = [{row: list(compress(made, those)) for row, made in table.items()} for table in (rows, points)]
-                result[style][name] = _table(list(compress(group, those)), *kept, teeth)
+                chosen = list(compress(group, those))
+                speakers = None if read else [clip.speaker for clip in chosen]
+                result[style][name] = _table(chosen, *kept, teeth, speakers)
         for kind in ("language", "voice"):
             result[style][f"by_{kind}"] = _grouped(group, rows["ours"], kind)
     return result
 
 
-def _table(clips: list[DraftClip], rows: dict, points: dict, teeth: Teeth | None) -> dict:
-    """The number of clips, and figures by row: of weights (T, n), and of landmarks (T, 68, 3) by clip."""
-    figures = {name: _figures(clips, made, teeth) for name, made in rows.items()}
-    return {"clips": len(clips), "rows": figures | {name: _of_points(clips, made) for name, made in points.items()}}
+def _table(clips: list[DraftClip], rows: dict, points: dict, teeth: Teeth | None, speakers: list[str] | None = None) -> dict:
+    """The number of clips, and figures by row: of weights (T, n), and of landmarks (T, 68, 3) by clip. speakers: of the clips,
+    where intervals are to draw these; their number is told then."""
+    figures = {name: _figures(clips, made, teeth, speakers) for name, made in rows.items()}
+    figures |= {name: _of_points(clips, made, speakers) for name, made in points.items()}
+    return {"clips": len(clips)} | ({"speakers": len(set(speakers))} if speakers else {}) | {"rows": figures}
 
 
 def _made(stage: Stage, clips: list[DraftClip]) -> dict[str, list[np.ndarray]]:
@@ -62,17 +67,17 @@ def _made(stage: Stage, clips: list[DraftClip]) -> dict[str, list[np.ndarray]]:
     }
 
 
-def _figures(clips: list[DraftClip], made: list[np.ndarray], teeth: Teeth | None) -> dict:
-    figures = _of_points(clips, [points_of(weights) for weights in made])
+def _figures(clips: list[DraftClip], made: list[np.ndarray], teeth: Teeth | None, speakers: list[str] | None) -> dict:
+    figures = _of_points(clips, [points_of(weights) for weights in made], speakers)
     if teeth:
         figures["teeth"] = to_teeth(teeth, [clip.weights for clip in clips], made, [clip.phonemes for clip in clips])
     return figures
 
 
-def _of_points(clips: list[DraftClip], made: list[np.ndarray]) -> dict:
+def _of_points(clips: list[DraftClip], made: list[np.ndarray], speakers: list[str] | None) -> dict:
     """Figures of landmarks (T, 68, 3) on the average face by clip."""
     true = [points_of(clip.weights) for clip in clips]
-    figures = summed([of_motion(a, b) for a, b in zip(true, made, strict=True)])
+    figures = summed([of_motion(a, b) for a, b in zip(true, made, strict=True)], speakers)
     gaps = [[signed_gap(points) for points in row] for row in (true, made)]
     figures["closures"] = closures(*gaps, [clip.phonemes for clip in clips])
     return figures

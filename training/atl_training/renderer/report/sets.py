@@ -18,12 +18,11 @@ from atl_training.figures import summed, with_interval
 from atl_training.renderer.report.crop import FaceCrop, compared
 from atl_training.renderer.report.steadiness import kept, seams, skin_flicker
 from atl_training.shards import Sample
-from atl_training.ways import FROM_SOUND, FROM_SOUND_POSED, FROM_TRUE, TRUTH, Clip, made_in_all_ways
+from atl_training.ways import FROM_SOUND, FROM_SOUND_POSED, FROM_TRUE, HELD, TRUTH, Clip, made_in_all_ways
 
 DRAWN = f"ours from {FROM_TRUE}"
 WARPED = f"warp only from {FROM_TRUE}"
 SPOKEN = f"ours from {FROM_SOUND_POSED}"
-HELD = "warp only from true head pose, still mouth"  # as `made_in_all_ways` calls it
 FROM_LANDMARKS = 4  # the first of `made_in_all_ways`: truth, still portrait, and both from the true landmarks
 MOST_FRAMES = 125  # of a clip
 GAINS = {FROM_TRUE: (DRAWN, WARPED), FROM_SOUND_POSED: (SPOKEN, HELD)}  # ours, and what it must beat
