@@ -1,6 +1,7 @@
 """OpenVINO, which runs the networks on a CPU; loaded only where it is needed, and asked for where it is missing."""
 
 import os
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
@@ -27,13 +28,23 @@ def load_openvino() -> ModuleType:
     return openvino
 
 
+@cache
+def core():
+    """The process's one openvino.Core; see `load_openvino` for the error.
+
+    Each one loads the CPU plugin anew, which gives the thread a stack of its own for signals; when several are gone, the thread
+    is left with one that is unmapped (2026.4.1), and the next SIGINT or SIGTERM kills a Python process by SIGSEGV.
+    """
+    return load_openvino().Core()
+
+
 def prefers_bf16() -> bool:
     """Whether bfloat16 beats float32 on this processor: by its kind, not by a stopwatch, so that runs repeat.
 
     OpenVINO must compute it natively, and it pays with AMX or on AMD's Zen 4 and 5. On the Xeon with AVX512-BF16
     alone on which this was written, bfloat16 convolutions were slower than float32.
     """
-    native = "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    native = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     cpuinfo = Path("/proc/cpuinfo")
     told = cpuinfo.read_text() if cpuinfo.is_file() else ""
     allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()  # which that property doesn't tell
@@ -47,13 +58,13 @@ def compile_on_cpu(path: Path, precision: str = "f32", threads: int = 1, **more:
     Raises:
         UserError: OpenVINO isn't installed, or can't read the file.
     """
-    openvino, path = load_openvino(), existing_file(path, "network")
+    engine, path = core(), existing_file(path, "network")
     if path.suffix not in (".onnx", ".xml"):  # other kinds are guessed at, loudly
         raise UserError(f"{path} is no .onnx file, as training writes them.", "bad_weights")
     options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1",
                "INFERENCE_NUM_THREADS": str(threads)}  # fmt: skip
     try:
-        return openvino.Core().compile_model(str(path), "CPU", options | more)
+        return engine.compile_model(str(path), "CPU", options | more)
     except RuntimeError as error:
         reason = str(error).strip().rsplit("\n", 1)[-1]
         raise UserError(f"OpenVINO can't run the network {path} ({reason}).", "bad_weights") from error

@@ -11,7 +11,7 @@ from math import prod
 from statistics import median
 
 from atl_face.errors import UserError
-from atl_face.inference import load_openvino, prefers_bf16
+from atl_face.inference import core, load_openvino, prefers_bf16
 
 ROUNDS = 4  # evaluations that are timed, after one that isn't
 
@@ -47,7 +47,7 @@ class Reference:
         openvino = load_openvino()
         shapes = [tuple(i.shape) for i in self._inputs]
         model = openvino.convert_model(self._net, example_input=self._inputs, input=shapes)
-        self._request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
+        self._request = core().compile_model(model, "CPU", options).create_infer_request()
         self._seconds: dict[str, list[float]] = {}
         self.measure()
         self._seconds = {}  # the first evaluations pay for memory and for kernels that are chosen
@@ -83,7 +83,7 @@ def network_cost(model) -> tuple[float, float]:
     """
     openvino = load_openvino()
     if not isinstance(model, openvino.Model):
-        model = openvino.Core().read_model(str(model))
+        model = core().read_model(str(model))
     parameters = adds = 0
     for op in model.get_ops():
         kind, shapes = op.get_type_name(), [tuple(i.get_shape()) for i in op.inputs()]

@@ -260,3 +260,19 @@ def test_cuda_refuses_what_it_cant_compute_and_auto_goes_where_it_can_be(monkeyp
     assert make_runtime("auto", 1, "f32").name == "openvino-f32"
     with pytest.raises(UserError, match="bf16"):
         make_runtime("cuda", 0, "f32")
+
+
+GONE = """
+import os, signal, time
+from atl_diffusion_node.runtime import OpenVinoRuntime
+from atl_landmark_node.model import SpeechModel
+OpenVinoRuntime(1), SpeechModel(), OpenVinoRuntime(1)  # and gone again
+signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(0.1)
+"""
+
+
+def test_a_signal_is_heard_after_runtimes_are_gone():
+    done = subprocess.run([sys.executable, "-c", GONE], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
