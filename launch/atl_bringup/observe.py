@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
@@ -26,6 +26,7 @@ from atl_node.qos import reliable
 from atl_node.stamps import to_ns
 
 START_S = 40.0  # until the first frame, unless it is given
+EXIT_STOPPED = 143  # as by SIGTERM
 PAUSE_S = 1.0  # without a message: between streams nobody counts on one
 
 
@@ -166,4 +167,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (KeyboardInterrupt, ExternalShutdownException):  # whoever started it ends it
+        sys.exit(EXIT_STOPPED)

@@ -30,6 +30,7 @@ from atl_node.stamps import to_time
 
 CLOCK_S = 0.01  # between ticks of /clock: what the nodes' pacing can see of time
 DISCOVERY_S = 1.0  # after all are matched here: they may still be finding one another
+EXIT_STOPPED = 143  # as by SIGTERM
 TAIL_S = 2.0  # /clock goes on after the last message: what was said is still being shown
 
 
@@ -121,6 +122,10 @@ def main() -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    except (RuntimeError, KeyboardInterrupt) as error:
+        if rclpy.ok() and isinstance(error, RuntimeError):
+            raise
+        return EXIT_STOPPED  # SIGINT or SIGTERM came: whoever started it ends it
     finally:
         executor.shutdown()
         rclpy.try_shutdown()
