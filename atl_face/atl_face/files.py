@@ -1,6 +1,7 @@
 """Files that a user names: there, or a sentence that says why not."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from atl_face.errors import UserError
@@ -38,9 +39,10 @@ def clip_to_write(path: str | Path, *sources: str | Path | None) -> Path:
     wanted = file_to_write(path)
     if wanted.suffix.lower() != CLIP_ENDING and (wanted.is_file() or not wanted.exists()):  # /dev/null is fine
         raise UserError(f"A clip is written as MP4: name it {wanted.stem}{CLIP_ENDING}, not {wanted.name}.", "bad_ending")
-    for source in sources:
-        if source and wanted.exists() and Path(source).expanduser().exists() and wanted.samefile(Path(source).expanduser()):
-            raise UserError(f"{wanted} is what the clip is made from: name another file to write.", "own_source")
+    for source in filter(None, sources):
+        with suppress(OSError, ValueError, RuntimeError):  # one of both isn't there; who opens it tells more
+            if wanted.samefile(Path(source).expanduser()):
+                raise UserError(f"{wanted} is what the clip is made from: name another file to write.", "own_source")
     return wanted
 
 

@@ -115,9 +115,9 @@ class ClipWriter:
         width, height = size
         if width % 2 or height % 2:
             raise ValueError(f"a clip's sides must be even, not {width}x{height}")
-        self._part = self.path
-        if self.path.is_file() or not self.path.exists():  # not for a device
-            self._part = self.path.with_name(f".{self.path.name}.part")
+        self._whole = self._part = self.path.resolve()  # a link stays one
+        if self._whole.is_file() or not self._whole.exists():  # not for a device
+            self._part = self._whole.with_name(f".{self._whole.name}.part")
         self._container = av.open(str(self._part), "w", format="mp4", options={"movflags": "+faststart"})
         self._container.metadata["comment"] = SYNTHETIC_TAG
         self._container.metadata["title"] = "ATL Avatar (synthetic)"
@@ -162,7 +162,7 @@ class ClipWriter:
             self._try(self._mux, self._audio, None)
         self._try(self._container.close)
         self._container = None
-        self._try(self._part.replace, self.path)
+        self._try(self._part.replace, self._whole)
 
     def discard(self) -> None:
         """Leave no clip, but what was there before; after `close` it is too late."""
@@ -174,8 +174,9 @@ class ClipWriter:
         self._forget()
 
     def _forget(self) -> None:
-        if self._part != self.path:
-            self._part.unlink(missing_ok=True)
+        if self._part != self._whole:
+            with contextlib.suppress(OSError):
+                self._part.unlink()
 
     def _mux(self, stream, frame) -> None:
         self._container.mux(stream.encode(frame))

@@ -12,6 +12,7 @@ import traceback
 import weakref
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
@@ -64,16 +65,15 @@ def run_node(make_node, args: list[str] | None = None, watched: bool = True) -> 
         watched: False where nobody would start it again.
     """
     try:
-        _check_domain(os.environ.get("ROS_DOMAIN_ID", ""), os.environ.get("RMW_IMPLEMENTATION", ""))
-        rclpy.init(args=args, signal_handler_options=rclpy.SignalHandlerOptions.NO)
+        begin_ros(args)
         limit = limit_s() if watched else 0.0
         node = make_node()
     except UserError as error:
         print(error, file=sys.stderr)
         rclpy.try_shutdown()
         return EXIT_USER_ERROR
-    except (RuntimeError, ParameterException) as error:  # RCLError is one: of the environment, or of a common parameter
-        print(f"ROS refuses to start the node: {' '.join(str(error).split())}.{_hint()}", file=sys.stderr)
+    except (RCLError, ParameterException) as error:  # of the middleware, or of a parameter that all nodes have
+        print(f"ROS refuses to start the node: {' '.join(str(error).split())}.", file=sys.stderr)
         rclpy.try_shutdown()
         return EXIT_USER_ERROR
     finish = weakref.WeakMethod(node.finish)  # the watching thread must not keep the node alive
@@ -105,17 +105,17 @@ def run_node(make_node, args: list[str] | None = None, watched: bool = True) -> 
     return code
 
 
-def _check_domain(domain: str, middleware: str) -> None:
-    """Raises UserError where DDS has no ports for the domain: Fast DDS would end the process without a word of ROS."""
-    if domain.isdecimal() and int(domain) > MOST_DOMAINS and "zenoh" not in middleware:
+def begin_ros(args: list[str] | None = None) -> None:
+    """`rclpy.init`, with signals left to Python. UserError: ROS can't start in this environment."""
+    domain = os.environ.get("ROS_DOMAIN_ID", "")
+    if domain.isdecimal() and int(domain) > MOST_DOMAINS and "zenoh" not in os.environ.get("RMW_IMPLEMENTATION", ""):
+        # Fast DDS would end the process without a word of ROS
         raise UserError(f"ROS_DOMAIN_ID is {domain}; DDS has domains 0 to {MOST_DOMAINS}.", "bad_domain")
-
-
-def _hint() -> str:
-    """What of the environment may be the reason."""
-    named = [name for name in ("ROS_DOMAIN_ID", "ROS_LOG_DIR", "ROS_HOME", "HOME", "RMW_IMPLEMENTATION") if name in os.environ]
-    told = ", ".join(f"{name}={os.environ[name]}" for name in named)
-    return f" The environment has {told}{'' if 'HOME' in named else '; HOME is not set, where logs are written'}."
+    try:
+        rclpy.init(args=args, signal_handler_options=rclpy.SignalHandlerOptions.NO)
+    except RuntimeError as error:
+        told = ", ".join(f"{name} is {os.environ.get(name, 'not set')}" for name in ("ROS_DOMAIN_ID", "ROS_LOG_DIR", "HOME"))
+        raise UserError(f"ROS can't start: {' '.join(str(error).split())}. ({told}.)", "no_ros") from error
 
 
 def watch_signals(stop) -> None:

@@ -64,7 +64,7 @@ def add_parser(subparsers) -> None:
     """Adds `bench` to the `atl` command."""
     parser = subparsers.add_parser("bench", description=__doc__)
     parser.add_argument("--seconds", type=not_negative, default=60.0, help="of each graph run (0: the renderer alone)")
-    parser.add_argument("--threads", type=int_between(1, 256), default=2, help="that draw")
+    parser.add_argument("--threads", type=int_between(0, 64), default=2, help="that draw (0: all cores)")
     parser.add_argument("--device", choices=RENDERERS, default="cpu",
                         help="of renderer, avatars and graph, as the diffusion node's; start-up stays the CPU's")  # fmt: skip
     parser.add_argument("--streams", type=int, nargs="+", metavar="N", help="also so many avatars at once; on a GPU in batches")

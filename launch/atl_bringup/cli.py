@@ -23,22 +23,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is loaded: it
 
 
 def make_parser(loaded: tuple[str, ...] = ()) -> argparse.ArgumentParser:
-    """The parser. Only the modules of the sub-commands that are loaded are imported: the others are no more than named.
-
-    Raises:
-        UserError: one of them needs a Python module that isn't there.
-    """
+    """The parser. Only the modules of the sub-commands that are loaded are imported: the others are no more than named."""
     parser = argparse.ArgumentParser(prog="atl", description="ATL Avatar: a face for a robot.")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for command, about in COMMANDS.items():
-        if command not in loaded:
-            subparsers.add_parser(command, help=about)
-            continue
-        try:
+        if command in loaded:
             importlib.import_module(f"atl_bringup.{command}").add_parser(subparsers)
-        except ModuleNotFoundError as error:
-            raise UserError(f"`atl {command}` needs the Python module {error.name}, which isn't installed: run `make setup`, or "
-                            "look into the table of packages in docs/ros2.md.", "not_built") from error  # fmt: skip
+        else:
+            subparsers.add_parser(command, help=about)
     return parser
 
 
@@ -58,6 +50,10 @@ def main(arguments: list[str] | None = None) -> int:
         return chosen.main(chosen)
     except UserError as error:
         print(f"atl: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    except ModuleNotFoundError as error:
+        print(f"atl: `atl {arguments[0]}` needs the Python module {error.name}, which isn't installed: run `make setup`, or look "
+              "into the table of packages in docs/ros2.md.", file=sys.stderr)  # fmt: skip
         return EXIT_USER_ERROR
     except Terminated:
         return EXIT_TERMINATED

@@ -13,6 +13,7 @@ from rclpy.task import Future
 
 from atl_bringup.graph import environment
 from atl_face.errors import UserError
+from atl_node.run import begin_ros
 
 FOUND_S = 5.0  # for discovery
 ANSWER_S = 30.0  # for a service on a busy machine
@@ -21,18 +22,15 @@ LOOK_S = 0.1  # how soon Ctrl-C is heard
 
 @contextlib.contextmanager
 def client(namespace: str) -> Iterator[Node]:
-    """A node in the face's namespace, for as long as the block lasts. UserError: ROS refuses to start."""
+    """A node in the face's namespace, for as long as the block lasts. UserError: ROS can't start."""
     for name, value in environment().items():  # as the graph's own nodes
         os.environ.setdefault(name, value)
+    begin_ros([])
     try:
-        rclpy.init(args=[], signal_handler_options=rclpy.SignalHandlerOptions.NO)
         node = rclpy.create_node(f"client_{os.getpid()}", namespace=namespace)
-    except RuntimeError as error:
-        raise UserError(f"ROS refuses to start: {' '.join(str(error).split())}.", "no_ros") from error
-    try:
         yield node
-    finally:
         node.destroy_node()
+    finally:
         rclpy.try_shutdown()
 
 

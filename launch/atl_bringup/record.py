@@ -37,9 +37,9 @@ def add_parser(subparsers) -> None:
     """Adds `record` to the `atl` command."""
     parser = subparsers.add_parser("record", description=__doc__)
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="the bag to write (default: atl_DATE_TIME here)")
-    parser.add_argument("--seconds", type=positive, metavar="N", help="end N seconds after the first message, "
-                        f"or after {WAIT_S:g} s without any")
-    parser.add_argument("--until-end", action="store_true", help="end when the sound has ended and its frames are there")
+    parser.add_argument("--seconds", type=positive, metavar="N", help="end N seconds after the first message")
+    parser.add_argument("--until-end", action="store_true", help="end when the sound has ended and its frames are there; "
+                        f"as with --seconds, {WAIT_S:g} s without any message are an end, too")  # fmt: skip
     parser.add_argument("--images", action="store_true", help="the frames too, lossless: about 1 GB a minute at 512 px")
     parser.add_argument("--namespace", type=face_namespace, default=NAMESPACE, help="of the face (%(default)s)")
     parser.set_defaults(main=main)

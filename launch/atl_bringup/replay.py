@@ -60,7 +60,7 @@ def main(chosen: argparse.Namespace) -> int:
         raise UserError(f"{out} holds a replay already: name another folder.", "exists")
     bag = read_bag(chosen.bag, chosen.namespace)
     options = evaluate.options_of(chosen, bag.namespace)  # a mistake is told now, not after the replay
-    live = replay(bag, begin_run(out), chosen)
+    live = replay(bag, out, chosen)
     # what was seen live, not what the sound would give; the new bag holds the portrait that was shown
     options |= {"driven_by": "landmarks", "portrait": None}
     middleware = os.environ.get("RMW_IMPLEMENTATION", environment()["RMW_IMPLEMENTATION"])
@@ -86,6 +86,7 @@ def replay(bag: Bag, out: Path, chosen: argparse.Namespace) -> dict[str, object]
     seconds = (chunks[-1].log_ns - chunks[0].log_ns) / 1e9 if chunks else 0.0
     if seconds < LEAST_S:
         raise UserError(f"The bag {bag.path} has {seconds:.1f} s of sound; a replay needs {LEAST_S:g} s.", "too_short")
+    begin_run(out)
     if chosen.portrait and bag.of(Shown):
         print("The bag has its own portrait: it is shown, not the one that was given.", file=sys.stderr)
     graph = graph_for(bag, out, chosen.portrait, chosen.params)

@@ -2,7 +2,10 @@
 Ctrl-C ends it."""
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
+
+import numpy as np
 
 from atl_bringup.arguments import face_namespace
 from atl_bringup.parameter_file import NAMESPACE
@@ -12,7 +15,7 @@ from atl_face.media import read_audio
 from atl_face.pcm import to_int16
 from atl_face.stream import SAMPLE_RATE
 
-LONGEST_S = 3600.0  # that it may take
+CANCEL_S = 3.0  # for the face to hear that it shall be silent
 
 
 def add_parser(subparsers) -> None:
@@ -42,13 +45,15 @@ def main(chosen: argparse.Namespace) -> int:
     with client(chosen.namespace) as node:
         action = ActionClient(node, Say, "say")
         require(action.wait_for_server(FOUND_S), node)
-        asked = wait_for(node, action.send_goal_async(goal))
-        if not asked.accepted:
-            raise UserError("The face refuses: its audio node is not active.", "refused")
+        sent = action.send_goal_async(goal)
         try:
-            result = wait_for(node, asked.get_result_async(), LONGEST_S).result
-        except KeyboardInterrupt:
-            wait_for(node, asked.cancel_goal_async())
+            if not wait_for(node, sent).accepted:
+                raise UserError("The face refuses: its audio node is not active.", "refused")
+            result = wait_for(node, sent.result().get_result_async(), np.inf).result
+        except BaseException:  # Ctrl-C: what was asked for is taken back
+            with suppress(UserError):
+                if wait_for(node, sent, CANCEL_S).accepted:
+                    wait_for(node, sent.result().cancel_goal_async(), CANCEL_S)
             raise
         finally:
             action.destroy()

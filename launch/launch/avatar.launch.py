@@ -93,7 +93,8 @@ def actions(context: LaunchContext) -> list:
     """Reads the arguments, builds the graph, and gives its nodes as actions."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     if pushed := context.launch_configurations.get("ros_namespace", "").strip("/"):  # by an including file's PushRosNamespace
-        given["namespace"] = f"{pushed}/{(given['namespace'] or NAMESPACE).strip('/')}"
+        if not given["namespace"].startswith("/"):  # as launch_ros has it
+            given["namespace"] = f"{pushed}/{given['namespace'] or NAMESPACE.strip('/')}"
     loop, ends_launch = (boolean(name, given.pop(name)) for name in ("loop", "ends_launch"))
     graph, end = avatar_graph(loop=loop, **given), End(of_launch=ends_launch is not False)
     unset = {name: value for name, value in graph.environment.items() if name not in context.environment}

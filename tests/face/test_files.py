@@ -22,3 +22,4 @@ def test_a_clip_does_not_overwrite_what_it_is_made_from(tmp_path):
         with pytest.raises(UserError, match="is what the clip is made from"):
             clip_to_write(out, None, speech)
     assert clip_to_write(tmp_path / "new.mp4", "nosuch.mp4", speech) == tmp_path / "new.mp4"
+    assert clip_to_write(speech, "~nosuchuser/a.wav", "x" * 300, None) == speech

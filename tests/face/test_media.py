@@ -160,6 +160,15 @@ def test_a_clip_that_fails_leaves_the_one_before(tmp_path):
     assert sum(1 for _ in read_frames(path)) == 1 and list(tmp_path.iterdir()) == [path]
 
 
+def test_a_link_to_a_clip_stays_one(tmp_path):
+    (tmp_path / "there").mkdir()
+    link, real = tmp_path / "link.mp4", tmp_path / "there" / "real.mp4"
+    link.symlink_to(real)
+    with ClipWriter(link, (64, 48)) as clip:
+        clip.write_frame(np.zeros((48, 64, 3), np.uint8))
+    assert link.is_symlink() and sum(1 for _ in read_frames(real)) == 1
+
+
 @pytest.mark.parametrize("samples, rate, sentence", [(np.float32([0.5]), 48000, "holds no sound"),
                                                      (np.float32([0, np.nan, 0]), 16000, "no sound .NaN"),
                                                      (np.float32([0, np.inf, 0]), 16000, "no sound .NaN")])  # fmt: skip

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from atl_face.inference import core
 from atl_landmark_node.features import MELS
 from atl_landmark_node.model import LAYERS, LOOKAHEAD, STATE, STYLES, WINDOW
 from atl_landmark_node.net import SpeechNet
@@ -35,9 +36,7 @@ def export(net: SpeechNet, path: Path) -> None:
 
 def check_export(path: Path, answers: list) -> None:
     """Raises if a graph's outputs are off by more than TOLERANCE; answers: pairs of torch's inputs and outputs (tuples)."""
-    import openvino
-
-    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     for inputs, expected in answers:
         for mine, theirs in zip(compiled([i.numpy() for i in inputs]).values(), expected, strict=True):
             error = float(np.abs(mine - theirs.numpy()).max())
