@@ -8,7 +8,7 @@ from soxr import resample
 from atl_audio_node.chunker import rate_problem, to_mono
 from atl_audio_node.sound_stream import SoundStream, Utterance
 from atl_audio_node.speech import synthesise
-from atl_face.emotion import Expression
+from atl_face.emotion import Expression, asked_of
 from atl_face.errors import UserError
 from atl_face.stream import SAMPLE_RATE
 
@@ -24,7 +24,7 @@ def prepare(text: str, samples: np.ndarray, rate_hz: int, voice: str, words_per_
         UserError: nothing to say, no rate that sound has, no voice, no such expression.
     """
     if worn is not None and worn.label:
-        Expression(worn.label, worn.intensity, worn.level or 2, worn.style, worn.gaze_yaw, worn.gaze_pitch)
+        asked_of(worn, Expression())
     if samples.size == 0:
         return synthesise(text, voice, words_per_minute)
     if problem := rate_problem("The samples to say have", rate_hz):

@@ -126,12 +126,12 @@ class Recorder:
         self._writer = None
 
     def cut_short(self) -> str:
-        """Close a clip whose sound hasn't ended, if there is one; returns what became of it, a sentence, or nothing."""
+        """Close a clip that isn't complete, if there is one; returns what became of it, a sentence, or nothing."""
         if self._writer is None:
             told = self.frames or self._abandoned or self.frames_wanted is not None
             return "" if told else "Stopped before a frame came: no clip is written."
         self.close()
-        return f"Stopped before the sound's end; the clip holds {self.summary}."
+        return f"Stopped before the clip's end; it holds {self.summary}."
 
     def abandon(self) -> None:
         """The writer has failed, as was told: nothing more is given to it."""

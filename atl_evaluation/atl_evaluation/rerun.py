@@ -20,13 +20,12 @@ from atl_diffusion_node.runtime import make_runtime
 from atl_evaluation.bag import Bag
 from atl_evaluation.events import Asked, Chunk, End, Event, Marks, Shown
 from atl_evaluation.provenance import sha256_of
-from atl_face.emotion import Expression
+from atl_face.emotion import Expression, asked_of
 from atl_face.errors import UserError
 from atl_face.files import existing_file
 from atl_face.pcm import to_float
 from atl_face.stream import FRAME_NS, SAMPLE_RATE
 from atl_landmark_node import parameters as landmark
-from atl_landmark_node.expression import asked_of
 from atl_landmark_node.follow import ChunkFollower
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.stream import LandmarkFrame, LandmarkStream

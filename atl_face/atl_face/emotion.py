@@ -1,5 +1,5 @@
 """Emotion labels and the expression that a face is asked for."""
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from atl_face.errors import UserError
 
@@ -40,3 +40,15 @@ class Expression:
     def strength(self) -> float:
         """Intensity scaled by level: level 3 at intensity 1 is 1."""
         return self.intensity * self.level / 3.0
+
+
+def asked_of(asked, own: Expression) -> Expression:
+    """What is asked of a face whose own expression is `own`, by the fields of an Expression.msg; a level of 0 is the default.
+
+    An empty label is the face's own expression in all but the gaze, which is asked for.
+
+    Raises:
+        UserError: a field is out of its range.
+    """
+    made = Expression(asked.label or own.label, asked.intensity, asked.level or 2, asked.style, asked.gaze_yaw, asked.gaze_pitch)
+    return made if asked.label else replace(own, gaze_yaw=made.gaze_yaw, gaze_pitch=made.gaze_pitch)

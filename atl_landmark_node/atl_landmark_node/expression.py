@@ -4,8 +4,6 @@ After Ekman and Friesen's action units of the basic emotions (Investigator's Gui
 ARKit: AU1 browInnerUp, AU2 browOuterUp, AU4 browDown, AU5 eyeWide, AU6 cheekSquint, AU7 eyeSquint, AU9 noseSneer, AU12
 mouthSmile, AU14 mouthDimple, AU15 mouthFrown, AU17 mouthShrugLower, AU20 mouthStretch.
 """
-from dataclasses import replace
-
 import numpy as np
 
 from atl_face.emotion import Expression
@@ -26,15 +24,3 @@ _UNITS: dict[str, dict[str, float]] = {
 def expression_weights(expression: Expression) -> np.ndarray:
     """The weights (52,) that an expression adds, scaled by its strength."""
     return expression.strength * unit_weights(_UNITS[expression.label])
-
-
-def asked_of(asked, own: Expression) -> Expression:
-    """What is asked of a face whose own expression is `own`, by the fields of an Expression.msg; a level of 0 is the default.
-
-    An empty label is the face's own expression in all but the gaze, which is asked for.
-
-    Raises:
-        UserError: a field is out of its range.
-    """
-    made = Expression(asked.label or own.label, asked.intensity, asked.level or 2, asked.style, asked.gaze_yaw, asked.gaze_pitch)
-    return made if asked.label else replace(own, gaze_yaw=made.gaze_yaw, gaze_pitch=made.gaze_pitch)

@@ -7,6 +7,7 @@ from collections import deque
 import numpy as np
 
 from atl_face.emotion import Expression as FaceExpression
+from atl_face.emotion import asked_of
 from atl_face.errors import UserError
 from atl_face.stream import SAMPLE_RATE
 from atl_landmark_node.convert import (
@@ -15,7 +16,6 @@ from atl_landmark_node.convert import (
     samples_of,
     stream_start_ns,
 )
-from atl_landmark_node.expression import asked_of
 from atl_landmark_node.follow import ChunkFollower
 from atl_landmark_node.model import SpeechModel
 from atl_landmark_node.parameters import PARAMETERS

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from atl_face import emotion
+from atl_face.emotion import asked_of
 from atl_face.errors import UserError
 from atl_landmark_node.convert import expression_message
-from atl_landmark_node.expression import asked_of
 from atl_msgs.msg import Expression
 
 OWN = emotion.Expression("sad", 0.5, style=1.5)
